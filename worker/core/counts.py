@@ -1,0 +1,25 @@
+"""Plain counters of what became of the events: counting one costs a dictionary's increment, no lock of its own."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Counts:
+    """Invariant: consumed = collapsed + skipped + delivered + rejected + released + what is unsettled."""
+
+    consumed: Counter[str] = field(default_factory=Counter)  # topic
+    collapsed: Counter[str] = field(default_factory=Counter)  # kind of entity
+    skipped: Counter[str] = field(default_factory=Counter)  # reason
+    delivered: Counter[str] = field(default_factory=Counter)  # kind of entity
+    rejected: Counter[tuple[str, str]] = field(default_factory=Counter)  # kind or `unknown`, reason
+    released: Counter[str] = field(default_factory=Counter)  # reason
+    letters: Counter[str] = field(default_factory=Counter)  # reason
+    retries: Counter[str] = field(default_factory=Counter)  # reason
+    requests: Counter[tuple[str, str]] = field(default_factory=Counter)  # kind of entity, result
+
+    def settled(self) -> int:
+        """Events that need no more attention from this process."""
+        return sum(
+            counter.total() for counter in (self.collapsed, self.skipped, self.delivered, self.rejected, self.released)
+        )

@@ -1,0 +1,92 @@
+"""Lanes: what waits and what is in flight for one entity. Plain state; the outbox moves it."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from worker.core.event import Entity
+
+if TYPE_CHECKING:
+    from worker.core.ownership import Ownership
+
+
+class Coordinates(NamedTuple):
+    """Where a record stands on the topic."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+@dataclass(slots=True, eq=False)
+class Event:
+    """A record that was read and is not settled yet.
+
+    `payload` is opaque to the core (the record itself). `read_at` is monotonic, `occurred_at` UNIX seconds.
+    `entity` is None for a record that could not be decoded and only awaits its dead letter.
+    """
+
+    entity: Entity | None
+    owner: "Ownership"
+    offset: int
+    payload: Any
+    size: int
+    read_at: float
+    occurred_at: float
+
+    @property
+    def coordinates(self) -> Coordinates:
+        return Coordinates(*self.owner.partition, self.offset)
+
+
+@dataclass(slots=True, eq=False)
+class Slot:
+    """A place in a lane's queue, held by the newest event of its partition.
+
+    `due` and `not_before` are monotonic seconds, the latter what the API itself asked for. `attempts` are those that
+    count, `tries` all consecutive failures (they set the delay). `mark`: answers that other entities had had at the
+    previous attempt. `confirming`: the event was delivered already and will be sent once more.
+    """
+
+    event: Event
+    due: float
+    mark: int
+    not_before: float = 0.0
+    attempts: int = 0
+    tries: int = 0
+    confirming: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Lane:
+    """One entity's queue: first come, first sent, one in flight.
+
+    `suspects`: coordinates of requests that were given up while the API may still act on them. `answers`: this
+    entity's own delivered or rejected requests. `token` names the lane's valid entry in the schedule, 0: none.
+    """
+
+    entity: Entity
+    waiting: list[Slot] = field(default_factory=list)
+    in_flight: Slot | None = None
+    suspects: set[Coordinates] = field(default_factory=set)
+    answers: int = 0
+    tried_at: float | None = None
+    token: int = 0
+
+    def slot_of(self, owner: "Ownership") -> Slot | None:
+        """The waiting slot of that ownership, if any: within a lane there is one at most."""
+        for slot in self.waiting:
+            if slot.event.owner is owner:
+                return slot
+        return None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Delivery:
+    """A request to make: handed out by `Outbox.take`, to be given back to `Outbox.settle` exactly once."""
+
+    event: Event
+    entity: Entity
+    slot: Slot
+    probe: bool
+    confirming: bool
+    started_at: float

@@ -1,0 +1,137 @@
+"""What an exchange with the API means for an event. Rules: the event contract's table of outcomes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from enum import StrEnum
+from typing import Any, Final
+
+import orjson
+
+KEY_REFUSED_MESSAGE: Final = "Invalid API key"
+
+#: The API's own words, by the reason under which they are counted.
+MESSAGES: Final[Mapping[str, str]] = {
+    "Missing required parameter": "missing_required_parameter",
+    "Invalid products format": "invalid_products_format",
+    "Unknown visit_id": "unknown_visit_id",
+}
+REJECTION_REASONS: Final = (
+    "malformed_json",
+    "invalid_event",
+    *MESSAGES.values(),
+    "other_error",
+    "payload_too_large",
+    "attempts_exhausted",
+)
+RETRY_REASONS: Final = (
+    "timeout",
+    "connection",
+    "http_5xx",
+    "http_429",
+    "http_other",
+    "bad_response",
+    "invalid_api_key",
+)
+
+_SUCCESS_CLASS: Final = 2
+_CLIENT_ERROR_CLASS: Final = 4
+_SERVER_ERROR_CLASS: Final = 5
+_TOO_MANY_REQUESTS: Final = 429
+#: Retryable whatever the body says: request time-out, too early, too many requests.
+_RETRYABLE_STATUS: Final = frozenset({408, 425, _TOO_MANY_REQUESTS})
+_TOO_LARGE_STATUS: Final = frozenset({413, 414})
+#: A gateway gave up waiting while the API may still be at work: as ambiguous as a time-out of our own.
+_GATEWAY_TIMED_OUT: Final = frozenset({504, 524})
+#: An API that answers a paragraph gets its first words logged, no more.
+_LONGEST_MESSAGE: Final = 200
+
+
+class Result(StrEnum):
+    """What becomes of the event; the values are those of the metrics' label `outcome`."""
+
+    DELIVERED = "delivered"
+    REJECTED = "rejected"
+    RETRYABLE = "retryable"
+    KEY_REFUSED = "key_refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one request.
+
+    `reason` is one of the closed sets above, empty when delivered. `retry_after` is in seconds, as the API asked.
+    `ambiguous`: the API may still act on the request after we gave it up.
+    """
+
+    result: Result
+    reason: str = ""
+    message: str = ""
+    retry_after: float | None = None
+    ambiguous: bool = False
+
+
+DELIVERED: Final = Outcome(Result.DELIVERED)
+
+
+def timed_out(*, connected: bool = True) -> Outcome:
+    """The deadline passed. `connected` False: it passed before anything could have been written."""
+    return Outcome(Result.RETRYABLE, "timeout", "no answer within the deadline", ambiguous=connected)
+
+
+def connection_failed(message: str, *, written: bool) -> Outcome:
+    """The connection or TLS failed. `written`: the request, or a part of it, had left."""
+    return Outcome(Result.RETRYABLE, "connection", message[:_LONGEST_MESSAGE], ambiguous=written)
+
+
+def classify(status: int, body: bytes, retry_after: float | None = None) -> Outcome:
+    """The outcome of an answer that came in whole and in time."""
+    if status // 100 == _SERVER_ERROR_CLASS or status in _RETRYABLE_STATUS:
+        reason = "http_429" if status == _TOO_MANY_REQUESTS else "http_5xx" if status >= 500 else "http_other"  # noqa: PLR2004
+        return _retryable(status, reason, retry_after)
+    if status // 100 in (_SUCCESS_CLASS, _CLIENT_ERROR_CLASS) and (envelope := _envelope(body)) is not None:
+        return _by_envelope(*envelope)
+    if status in _TOO_LARGE_STATUS:
+        return Outcome(Result.REJECTED, "payload_too_large", f"HTTP {status}")
+    reason = "bad_response" if status // 100 == _SUCCESS_CLASS else "http_other"
+    return _retryable(status, reason, retry_after)
+
+
+def _retryable(status: int, reason: str, retry_after: float | None) -> Outcome:
+    ambiguous = status in _GATEWAY_TIMED_OUT
+    return Outcome(Result.RETRYABLE, reason, f"HTTP {status}", retry_after=retry_after, ambiguous=ambiguous)
+
+
+def _envelope(body: bytes) -> tuple[str, str] | None:
+    """(status, message) of the API's JSON envelope; None where the body is anything else."""
+    try:
+        answer: Any = orjson.loads(body)
+    except (orjson.JSONDecodeError, RecursionError):
+        return None
+    if not isinstance(answer, dict) or answer.get("status") not in ("success", "error"):
+        return None
+    message = answer.get("message")
+    return answer["status"], message.strip() if isinstance(message, str) else ""
+
+
+def _by_envelope(status: str, message: str) -> Outcome:
+    if status == "success":
+        return DELIVERED
+    if message == KEY_REFUSED_MESSAGE:
+        return Outcome(Result.KEY_REFUSED, "invalid_api_key", KEY_REFUSED_MESSAGE)
+    return Outcome(Result.REJECTED, MESSAGES.get(message, "other_error"), message[:_LONGEST_MESSAGE])
+
+
+def parse_retry_after(value: str | None, wall_now: float) -> float | None:
+    """Seconds to wait by a `Retry-After` header (RFC 9110, 10.2.3: seconds or a date); None: absent or unreadable."""
+    if value is None:
+        return None
+    value = value.strip()
+    if value.isascii() and value.isdigit():
+        return float(value[:10])
+    try:
+        when: datetime = parsedate_to_datetime(value)
+        return max(0.0, when.timestamp() - wall_now)
+    except (ValueError, OverflowError, TypeError):
+        return None

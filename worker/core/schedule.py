@@ -1,0 +1,42 @@
+"""When which lane is due: a heap in which an entry is dropped by forgetting its token."""
+
+from dataclasses import dataclass, field
+from heapq import heapify, heappop, heappush
+
+from worker.core.lane import Lane
+
+#: Below this many stale entries a clean-up is not worth its time.
+_STALE_ENTRIES = 1000
+
+
+@dataclass(slots=True)
+class Schedule:
+    _heap: list[tuple[float, int, Lane]] = field(default_factory=list)
+    _next_token: int = 1
+    _live: int = 0
+
+    def put(self, lane: Lane, due: float) -> None:
+        """Schedules the lane, in place of its former entry."""
+        if lane.token == 0:
+            self._live += 1
+        lane.token = self._next_token
+        self._next_token += 1
+        heappush(self._heap, (due, lane.token, lane))
+        if len(self._heap) > 2 * self._live + _STALE_ENTRIES:
+            self._heap = [entry for entry in self._heap if entry[2].token == entry[1]]
+            heapify(self._heap)
+
+    def drop(self, lane: Lane) -> None:
+        if lane.token != 0:
+            lane.token = 0
+            self._live -= 1
+
+    def first(self) -> tuple[float, Lane] | None:
+        """The lane that is due first and when, without taking it out."""
+        heap = self._heap
+        while heap:
+            due, token, lane = heap[0]
+            if lane.token == token:
+                return due, lane
+            heappop(heap)
+        return None
