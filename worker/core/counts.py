@@ -18,6 +18,9 @@ class Counts:
     retries: Counter[str] = field(default_factory=Counter)  # reason
     requests: Counter[tuple[str, str]] = field(default_factory=Counter)  # kind of entity, result
 
+    def copy(self) -> "Counts":
+        return Counts(*(getattr(self, name).copy() for name in self.__slots__))
+
     def settled(self) -> int:
         """Events that need no more attention from this process."""
         return sum(

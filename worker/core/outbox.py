@@ -328,6 +328,10 @@ class Outbox:
         oldest = (event.read_at for owner in self._owned.values() if (event := owner.oldest()) is not None)
         return min(oldest, default=None)
 
+    def oldest_start(self) -> float | None:
+        """When the request that is under way for longest started (monotonic seconds)."""
+        return min((lane.tried_at for lane in self._flying if lane.tried_at is not None), default=None)
+
     def drain(self, now: float, last_start: float) -> None:
         """From now on nothing waits for a window or a backlog, and nothing starts after `last_start`."""
         self.draining_until = last_start

@@ -1,0 +1,89 @@
+"""`/metrics`, `/healthz` and `/readyz` over HTTP. Served from the first moment, before Kafka is connected."""
+
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socket import AF_INET6
+from typing import Any
+
+import orjson
+
+from worker.ports import Health
+
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_OK, _NOT_FOUND, _NOT_ALLOWED, _UNAVAILABLE = 200, 404, 405, 503
+#: A client that says nothing keeps its thread no longer than this (s).
+_PATIENCE = 10.0
+
+
+class HealthServer:
+    """Serves until `close`. Raises OSError if the address can't be had. `port` is the one that it got."""
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        metrics: Callable[[], bytes],
+        healthz: Callable[[], Health],
+        readyz: Callable[[], Health],
+    ) -> None:
+        pages: dict[str, Callable[[], tuple[int, str, bytes]]] = {
+            "/metrics": lambda: (_OK, METRICS_TYPE, metrics()),
+            "/healthz": lambda: _page(healthz()),
+            "/readyz": lambda: _page(readyz()),
+        }
+        handler = type("Handler", (_Handler,), {"pages": pages})
+        kind = type("Server", (_Server,), {"address_family": AF_INET6}) if ":" in host else _Server
+        self._server: ThreadingHTTPServer = kind((host, port), handler)
+        self.port: int = self._server.server_address[1]
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.2,), name="http", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away is its own affair."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    pages: dict[str, Callable[[], tuple[int, str, bytes]]]
+    timeout = _PATIENCE
+    server_version = "optico-worker"
+    sys_version = ""
+
+    def do_GET(self) -> None:
+        page = self.pages.get(self.path.partition("?")[0])
+        if page is None:
+            self._answer(_NOT_FOUND, "text/plain", b"see /metrics, /healthz and /readyz\n")
+        else:
+            self._answer(*page())
+
+    do_HEAD = do_GET  # noqa: N815
+
+    def do_POST(self) -> None:
+        self._answer(_NOT_ALLOWED, "text/plain", b"GET only\n")
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        """A probe every few seconds is no news."""
+
+    def _answer(self, status: int, content_type: str, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+
+def _page(health: Health) -> tuple[int, str, bytes]:
+    body = orjson.dumps({"ok": health.ok, "reasons": list(health.reasons)}, option=orjson.OPT_APPEND_NEWLINE)
+    return (_OK if health.ok else _UNAVAILABLE), "application/json", body

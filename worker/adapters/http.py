@@ -1,0 +1,86 @@
+"""The Cart API over HTTP, by pyreqwest: its time-out is a deadline for the whole exchange, however slowly it drips."""
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Self
+
+from pyreqwest.bytes import Bytes
+from pyreqwest.client import SyncClient, SyncClientBuilder
+from pyreqwest.exceptions import BuilderError, ConnectError, ConnectTimeoutError, PyreqwestError, RequestTimeoutError
+
+from worker import __version__
+from worker.core.outcome import Outcome, classify, connection_failed, parse_retry_after, timed_out
+
+#: An answer is a short JSON object; of anything longer no more than this is read.
+LONGEST_BODY = 64 * 1024
+_HEADERS = {"content-type": "application/x-www-form-urlencoded", "accept": "application/json"}
+
+
+class CartApi:
+    """See `worker.ports.Api`. Redirects are not followed, certificates are verified. Thread-safe.
+
+    `timeout` in seconds. Raises OSError if the CA file can't be read, ValueError if it holds no certificate.
+    """
+
+    def __init__(self, url: str, *, timeout: float, concurrency: int, ca_file: str | Path | None = None) -> None:
+        self._base = url.rstrip("/")
+        builder = (
+            SyncClientBuilder()
+            .user_agent(f"optico-worker/{__version__}")
+            .default_headers(_HEADERS)
+            .timeout(timedelta(seconds=timeout))
+            .follow_redirects(enable=False)
+            .error_for_status(enable=False)
+            .pool_max_idle_per_host(concurrency)
+            # Shorter than the idle time-out of usual servers, which would reset what we are about to write to.
+            .pool_idle_timeout(timedelta(seconds=4))
+        )
+        if ca_file is not None:
+            builder = builder.add_root_certificate_pem(Path(ca_file).read_bytes())
+        try:
+            self._client: SyncClient = builder.build()
+        except BuilderError as error:
+            raise ValueError(f"the HTTP client can't be set up: {error}") from error
+
+    def post(self, path: str, body: bytes) -> Outcome:
+        """One exchange. Blocks for the time-out at most; never raises for what the network or the API does."""
+        try:
+            with self._client.post(self._base + path).body_bytes(body).build_streamed() as response:
+                answer = _read(response.body_reader.read_chunk)
+                retry_after = parse_retry_after(response.get_header("retry-after"), time.time())
+                return classify(response.status, answer, retry_after)
+        except ConnectTimeoutError:
+            return timed_out(connected=False)
+        except RequestTimeoutError:
+            return timed_out()
+        except ConnectError as error:
+            return connection_failed(_describe(error), written=False)
+        except PyreqwestError as error:
+            return connection_failed(_describe(error), written=True)
+
+    def close(self) -> None:
+        self._client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _read(read_chunk: Callable[[], Bytes | None]) -> bytes:
+    """The body, cut where it is longer than any answer of the API: what is cut is no JSON, and so no envelope."""
+    chunks = bytearray()
+    while len(chunks) <= LONGEST_BODY and (chunk := read_chunk()) is not None:
+        chunks += chunk
+    return bytes(chunks[:LONGEST_BODY])
+
+
+def _describe(error: PyreqwestError) -> str:
+    """The innermost cause: `connection refused` says more than `error sending request`."""
+    details = getattr(error, "details", None) or {}
+    causes = details.get("causes") or []
+    innermost = causes[-1].get("message", "") if causes else ""
+    return f"{type(error).__name__}: {innermost}" if innermost else type(error).__name__

@@ -1,0 +1,210 @@
+"""The group's member, by kafka-python; the one module that uses private parts of the library.
+
+Verified with 3.0.12, which is pinned. Rebalance listeners run on the client's I/O thread, and only while `poll` (or
+`close`) waits for them: a join starts nowhere else. So no partition comes or goes while a batch is being taken in.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import structlog
+from kafka import AsyncConsumerRebalanceListener, KafkaConsumer
+from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
+from kafka.coordinator.assignors.range import RangePartitionAssignor
+from kafka.errors import KafkaError
+from kafka.structs import OffsetAndMetadata, TopicPartition
+
+from worker.adapters.kafka.connection import connection, mapped
+from worker.core.ownership import Partition
+from worker.ports import FatalError, Membership, Rebalance, Record, UnavailableError
+from worker.settings import Kafka
+
+log = structlog.get_logger(__name__)
+
+#: Records in one poll, and so by how much a bound can be overshot.
+MAX_POLL_RECORDS = 1000
+#: Another member waits at most this long for one that does not answer to a rebalance (s).
+MAX_POLL_INTERVAL = 60.0
+LATEST = -1
+_OFFSET_REQUEST_TIMEOUT_MS = 10_000
+_ASSIGNORS = {"cooperative-sticky": CooperativeStickyAssignor, "range": RangePartitionAssignor}
+
+
+class GroupConsumer:
+    """A member of the group that commits by hand. See `worker.ports.Consumer`.
+
+    The constructor connects, which may block for `connect_timeout` seconds. Raises UnavailableError if no broker
+    answers, FatalError if they refuse us.
+    """
+
+    def __init__(
+        self, settings: Kafka, rebalance: Rebalance, *, in_flight_at_most: float, connect_timeout: float = 5.0
+    ) -> None:
+        self._topics = settings.topics
+        self._rack = settings.client_rack
+        eager = settings.assignor != "cooperative-sticky"
+        self._ends_future: Any = None
+        self._ends_asked: list[Partition] = []
+        with mapped("connecting"):
+            self._consumer = KafkaConsumer(
+                **connection(settings),
+                client_rack=settings.client_rack or "",
+                group_id=settings.group_id,
+                group_instance_id=settings.group_instance_id,
+                partition_assignment_strategy=[_ASSIGNORS[settings.assignor]],
+                auto_offset_reset=settings.auto_offset_reset,
+                enable_auto_commit=False,
+                isolation_level="read_committed",
+                allow_auto_create_topics=False,
+                session_timeout_ms=settings.session_timeout_ms,
+                heartbeat_interval_ms=max(1, min(3_000, settings.session_timeout_ms // 3)),
+                max_poll_interval_ms=int(max(MAX_POLL_INTERVAL * 1000, settings.session_timeout_ms)),
+                max_poll_records=MAX_POLL_RECORDS,
+                # Memory is partitions x the first + brokers x the second, compressed; a larger record comes alone.
+                max_partition_fetch_bytes=256 * 1024,
+                fetch_max_bytes=8 * 1024 * 1024,
+                bootstrap_timeout_ms=int(connect_timeout * 1000),
+                # New partitions and topics are seen this late at most.
+                metadata_max_age_ms=60_000,
+            )
+        self._listener = _Listener(self._consumer, rebalance, eager=eager, wait_at_most=in_flight_at_most)
+        self._consumer.subscribe(topics=list(settings.topics), listener=self._listener)
+
+    def poll(self, timeout: float) -> Mapping[Partition, Sequence[Record]]:
+        with mapped("polling"):
+            records: Mapping[Partition, Sequence[Record]] = self._consumer.poll(timeout_ms=timeout * 1000)
+        if self._listener.failure is not None:
+            raise FatalError(f"a rebalance failed: {self._listener.failure!r}") from self._listener.failure
+        return records
+
+    def position(self, partition: Partition) -> int | None:
+        state = self._consumer._subscription.assignment.get(partition)
+        position = None if state is None else state.position
+        return None if position is None else position.offset
+
+    def pause(self, paused: bool) -> None:
+        change = self._consumer.pause if paused else self._consumer.resume
+        done = self._consumer.paused()
+        for partition in self._consumer.assignment():
+            if (partition in done) != paused:
+                try:
+                    change(partition)
+                except KeyError:  # it left in between
+                    continue
+
+    def commit(self, offsets: Mapping[Partition, int], done: Callable[[Exception | None], None]) -> None:
+        def called_back(_: object, answer: object) -> None:
+            done(answer if isinstance(answer, Exception) else None)
+
+        with mapped("committing"):
+            self._consumer.commit_async(_offsets(offsets), callback=called_back)
+
+    def commit_now(self, offsets: Mapping[Partition, int], timeout: float) -> None:
+        try:
+            self._consumer.commit(_offsets(offsets), timeout_ms=timeout * 1000)
+        except KafkaError as error:
+            raise UnavailableError(f"commit: {error}") from error
+
+    def request_ends(self, partitions: Iterable[Partition]) -> None:
+        if self._ends_future is not None:
+            return
+        self._ends_asked = list(partitions)
+        if not self._ends_asked:
+            return
+        # `end_offsets()` would block the poll loop for as long as a leader is away.
+        question = {_topic_partition(partition): LATEST for partition in self._ends_asked}
+        fetcher = self._consumer._fetcher
+        self._ends_future = self._consumer._manager.call_soon(
+            fetcher._fetch_offsets_by_times_async, question, _OFFSET_REQUEST_TIMEOUT_MS
+        )
+
+    def ends(self) -> dict[Partition, int]:
+        future = self._ends_future
+        if future is None or not future.is_done:
+            return {}
+        self._ends_future = None
+        if not future.succeeded():
+            log.debug("log ends are not known", error=str(future.exception))
+            return {}
+        return {Partition(*partition): answer.offset for partition, answer in future.value.items()}
+
+    def partitions(self) -> int | None:
+        counts = [self._consumer._cluster.partitions_for_topic(topic) for topic in self._topics]
+        return None if all(count is None for count in counts) else sum(len(count or ()) for count in counts)
+
+    def missing_topics(self) -> list[str]:
+        return [topic for topic in self._topics if not self._consumer._cluster.partitions_for_topic(topic)]
+
+    def membership(self) -> Membership:
+        if self._consumer._coordinator.coordinator_unknown():
+            return Membership.DISCONNECTED
+        state = str(self._consumer.group_metadata().state)
+        return Membership.STABLE if "stable" in state.lower() else Membership.JOINING
+
+    def close(self, timeout: float) -> None:
+        try:
+            self._consumer.close(autocommit=False, timeout_ms=timeout * 1000)
+        except (KafkaError, OSError, RuntimeError) as error:
+            log.warning("the group was not left in good order; its coordinator will notice", error=str(error))
+
+
+class _Listener(AsyncConsumerRebalanceListener):  # type: ignore[misc]
+    """Hands rebalances on to the engine. Nothing may escape: a listener that raises never joins again."""
+
+    def __init__(self, consumer: Any, rebalance: Rebalance, *, eager: bool, wait_at_most: float) -> None:
+        self._consumer = consumer
+        self._rebalance = rebalance
+        self._eager = eager
+        self._wait_at_most = wait_at_most
+        self.failure: Exception | None = None
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        try:
+            await self._revoke([Partition(*partition) for partition in revoked])
+        except Exception as error:  # noqa: BLE001 - see above; the poll loop raises it
+            self.failure = error
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        try:
+            self._rebalance.assign([Partition(*partition) for partition in assigned], all_of_them=self._eager)
+        except Exception as error:  # noqa: BLE001
+            self.failure = error
+
+    async def on_partitions_lost(self, lost: Iterable[TopicPartition]) -> None:
+        try:
+            self._rebalance.release([Partition(*partition) for partition in lost], "lost")
+        except Exception as error:  # noqa: BLE001
+            self.failure = error
+
+    async def _revoke(self, partitions: list[Partition]) -> None:
+        """Waits for what is in flight, commits, lets go.
+
+        Eager assignors revoke everything and mostly give it back: there, what is gone is known after the assignment.
+        """
+        self._rebalance.suspend(partitions)
+        until = time.monotonic() + self._wait_at_most
+        while self._rebalance.busy(partitions) and time.monotonic() < until:
+            await self._consumer._net.sleep(0.01)
+        offsets = self._rebalance.committable(partitions)
+        if offsets:
+            self._rebalance.committed(offsets, await self._commit(offsets))
+        if not self._eager:
+            self._rebalance.release(partitions, "revoked")
+
+    async def _commit(self, offsets: Mapping[Partition, int]) -> Exception | None:
+        future = self._consumer.commit_async(_offsets(offsets))
+        try:
+            await self._consumer._manager.wait_for(future, 5_000)
+        except KafkaError as error:
+            failure: Exception = error
+            return failure
+        return None
+
+
+def _offsets(offsets: Mapping[Partition, int]) -> dict[TopicPartition, OffsetAndMetadata]:
+    return {_topic_partition(partition): OffsetAndMetadata(offset, "", -1) for partition, offset in offsets.items()}
+
+
+def _topic_partition(partition: Partition) -> TopicPartition:
+    return TopicPartition(partition.topic, partition.partition)

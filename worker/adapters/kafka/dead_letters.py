@@ -1,0 +1,105 @@
+"""The dead-letter topic. Rules: the event contract's section on dead letters."""
+
+import socket
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+from kafka import KafkaProducer
+from kafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
+
+from worker.adapters.kafka.connection import connection
+from worker.core.letters import Letter
+from worker.ports import Record, UnavailableError
+from worker.settings import Kafka
+
+log = structlog.get_logger(__name__)
+
+PREFIX = "dlq."
+#: The producer's patience for metadata and for an acknowledgement (s).
+_METADATA_WITHIN = 5.0
+_ACKNOWLEDGED_WITHIN = 15.0
+#: The producer's own limit: high, so that the broker decides what is too large.
+_LARGEST = 256 * 1024 * 1024
+_TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
+
+
+class DeadLetterTopic:
+    """See `worker.ports.DeadLetters`. Connects at the first letter, and anew after a failure."""
+
+    def __init__(self, settings: Kafka, topic: str) -> None:
+        self._settings = settings
+        self._topic = topic
+        self._worker = socket.gethostname()
+        self._producer: Any = None
+
+    def write(self, letters: Sequence[Letter]) -> list[Letter]:
+        try:
+            producer = self._connected()
+            sent = [(letter, self._send(producer, letter, truncated=False)) for letter in letters]
+            return [letter for letter, future in sent if self._acknowledged(producer, letter, future)]
+        except (KafkaError, OSError) as error:
+            # An authentication failure sticks to the client's node: only a new client tries again.
+            self.close()
+            raise UnavailableError(f"topic {self._topic}: {error}") from error
+
+    def close(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            try:
+                producer.close(timeout=1)
+            except KafkaError as error:
+                log.debug("the producer of dead letters was not closed in good order", error=str(error))
+
+    def _connected(self) -> Any:
+        if self._producer is None:
+            self._producer = KafkaProducer(
+                **connection(self._settings),
+                acks="all",
+                max_block_ms=int(_METADATA_WITHIN * 1000),
+                request_timeout_ms=5_000,
+                delivery_timeout_ms=int(_ACKNOWLEDGED_WITHIN * 1000) - 1_000,
+                bootstrap_timeout_ms=int(_METADATA_WITHIN * 1000),
+                max_request_size=_LARGEST,
+                buffer_memory=_LARGEST,
+                allow_auto_create_topics=False,
+            )
+        return self._producer
+
+    def _send(self, producer: Any, letter: Letter, *, truncated: bool) -> Any:
+        record: Record = letter.event.payload
+        headers = self._headers(letter, record)
+        if truncated:
+            headers.append((PREFIX + "truncated", b"1"))
+        return producer.send(
+            self._topic, key=record.key, value=b"" if truncated else record.value or b"", headers=headers
+        )
+
+    def _acknowledged(self, producer: Any, letter: Letter, future: Any) -> bool:
+        try:
+            future.get(timeout=_ACKNOWLEDGED_WITHIN)
+        except _TOO_LARGE:
+            self._send(producer, letter, truncated=True).get(timeout=_ACKNOWLEDGED_WITHIN)
+        return True
+
+    def _headers(self, letter: Letter, record: Record) -> list[tuple[str, bytes]]:
+        topic, partition, offset = letter.event.coordinates
+        own = [(name, value or b"") for name, value in record.headers]  # the client refuses null values
+        redrives = next((value for name, value in own if name == PREFIX + "redrives"), b"0")
+        said = {
+            "reason": letter.reason,
+            "message": letter.message,
+            "topic": topic,
+            "partition": partition,
+            "offset": offset,
+            "timestamp": record.timestamp,
+            "entity": letter.kind,
+            "id": letter.id or "",
+            "attempts": letter.attempts,
+            "failed_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "worker": self._worker,
+        }
+        headers = [(PREFIX + name, str(value).encode()) for name, value in said.items()]
+        headers.append((PREFIX + "redrives", redrives))
+        return headers + [(name, value) for name, value in own if not name.startswith(PREFIX)]

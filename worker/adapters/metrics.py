@@ -1,0 +1,169 @@
+"""Prometheus metrics. Counting happens in the outbox; a scrape turns one consistent snapshot into samples."""
+
+import platform
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from prometheus_client import CollectorRegistry, Histogram, disable_created_metrics, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from worker import __version__
+from worker.core.outcome import REJECTION_REASONS, RETRY_REASONS, Result
+from worker.ports import Snapshot
+
+PREFIX = "optico_worker_"
+KINDS = ("cart", "order")
+ENTITIES = (*KINDS, "unknown")
+REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+DELIVERY_BUCKETS = (0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30, 60, 120, 300, 900, 3600)
+
+Known = Iterable[tuple[str, ...]]
+
+#: What each metric means, for `# HELP` and the reference.
+HELP: Mapping[str, str] = {
+    "events_consumed_total": "Records read.",
+    "events_collapsed_total": "Events that a newer one of the same entity replaced before they were sent.",
+    "events_skipped_total": "Records with nothing to send.",
+    "events_delivered_total": "Events that the API accepted and that are settled.",
+    "events_rejected_total": "Events that will never be sent, or not again.",
+    "events_released_total": "Unsettled events given up with their partition; its next owner reads them again.",
+    "dead_letters_total": "Dead letters that were acknowledged.",
+    "requests_total": "Requests to the API by what came of them.",
+    "request_duration_seconds": "Time of one exchange with the API.",
+    "retries_total": "Requests that will be repeated, by what was wrong.",
+    "event_delivery_seconds": "Time from an event's occurrence to the API's first acceptance.",
+    "requests_in_flight": "Requests that are under way.",
+    "pending_entities": "Entities with anything unsettled, and rejected events that await their dead letter.",
+    "pending_bytes": "Memory that unsettled events take, about.",
+    "oldest_unsettled_seconds": "Time since the oldest unsettled event was read; 0: there is none.",
+    "consumer_lag": "Log end less committed offset.",
+    "unread_records": "Log end less next offset to read.",
+    "committed_offset": "Committed offset.",
+    "assigned_partitions": "Partitions that this worker owns.",
+    "intake_paused": "1 while reading is paused for this reason.",
+    "sending_paused": "1 while sending is paused for this reason.",
+    "rebalances_total": "Partitions that came or went.",
+    "commits_total": "Offset commits.",
+    "last_poll_timestamp_seconds": "When the poll loop last turned.",
+    "last_delivery_timestamp_seconds": "When the API last accepted an event.",
+    "build_info": "1, labelled with what is running.",
+}
+
+
+class Metrics:
+    """The worker's registry and what is measured directly. Thread-safe.
+
+    `topics` are those whose counters start at zero.
+    """
+
+    def __init__(self, snapshot: Callable[[], Snapshot], topics: Iterable[str]) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = CollectorRegistry()
+        self._requests = self._histogram("request_duration_seconds", REQUEST_BUCKETS)
+        self._deliveries = self._histogram("event_delivery_seconds", DELIVERY_BUCKETS)
+        self._delivered_at = 0.0
+        self.registry.register(_Snapshots(snapshot, tuple(topics), lambda: self._delivered_at))
+
+    def request(self, kind: str, seconds: float) -> None:
+        self._requests[kind].observe(seconds)
+
+    def delivered(self, kind: str, seconds: float) -> None:
+        self._deliveries[kind].observe(seconds)
+        self._delivered_at = time.time()
+
+    def exposition(self) -> bytes:
+        """The metrics in Prometheus' text format."""
+        return generate_latest(self.registry)
+
+    def _histogram(self, name: str, buckets: tuple[float, ...]) -> dict[str, Histogram]:
+        histogram = Histogram(PREFIX + name, HELP[name], ["entity"], buckets=buckets, registry=self.registry)
+        return {kind: histogram.labels(kind) for kind in KINDS}
+
+
+class _Snapshots(Collector):
+    def __init__(
+        self, snapshot: Callable[[], Snapshot], topics: tuple[str, ...], delivered_at: Callable[[], float]
+    ) -> None:
+        self._snapshot = snapshot
+        self._delivered_at = delivered_at
+        self._topics = topics
+
+    def describe(self) -> Iterator[Metric]:
+        return iter(())  # no snapshot is taken to register
+
+    def collect(self) -> Iterator[Metric]:
+        snapshot = self._snapshot()
+        yield from self._counters(snapshot)
+        yield from _gauges(snapshot)
+        yield _gauge("last_delivery_timestamp_seconds", self._delivered_at())
+        yield from _partitions(snapshot)
+
+    def _counters(self, snapshot: Snapshot) -> Iterator[Metric]:
+        counts = snapshot.counts
+        reasons = [(reason,) for reason in REJECTION_REASONS]
+        kinds = [(kind,) for kind in KINDS]
+        yield _counter("events_consumed", ["topic"], counts.consumed, [(topic,) for topic in self._topics])
+        yield _counter("events_collapsed", ["entity"], counts.collapsed, kinds)
+        yield _counter("events_skipped", ["reason"], counts.skipped, [("tombstone",), ("empty_products",)])
+        yield _counter("events_delivered", ["entity"], counts.delivered, kinds)
+        pairs = [(entity, reason) for entity in ENTITIES for reason in REJECTION_REASONS]
+        yield _counter("events_rejected", ["entity", "reason"], counts.rejected, pairs)
+        yield _counter("events_released", ["reason"], counts.released, [("revoked",), ("lost",), ("shutdown",)])
+        yield _counter("dead_letters", ["reason"], counts.letters, reasons)
+        outcomes = [(kind, result.value) for kind in KINDS for result in Result]
+        yield _counter("requests", ["entity", "outcome"], counts.requests, outcomes)
+        yield _counter("retries", ["reason"], counts.retries, [(reason,) for reason in RETRY_REASONS])
+        yield _counter("rebalances", ["kind"], snapshot.rebalances, [("assigned",), ("revoked",), ("lost",)])
+        yield _counter("commits", ["result"], snapshot.commits, [("success",), ("failure",)])
+
+
+def _counter(
+    name: str, labels: list[str], values: Mapping[str, int] | Mapping[tuple[str, str], int], known: Known
+) -> Metric:
+    family = CounterMetricFamily(PREFIX + name, HELP[name + "_total"], labels=labels)
+    counted = {(key,) if isinstance(key, str) else tuple(map(str, key)): count for key, count in values.items()}
+    for key in dict.fromkeys([*known, *counted]):
+        family.add_metric(key, counted.get(key, 0))
+    return family
+
+
+def _gauge(name: str, value: float) -> Metric:
+    return GaugeMetricFamily(PREFIX + name, HELP[name], value=value)
+
+
+def _gauges(snapshot: Snapshot) -> Iterator[Metric]:
+    yield _gauge("requests_in_flight", snapshot.in_flight)
+    yield _gauge("pending_entities", snapshot.pending)
+    yield _gauge("pending_bytes", snapshot.pending_bytes)
+    yield _gauge("oldest_unsettled_seconds", snapshot.oldest_unsettled)
+    yield _gauge("assigned_partitions", len(snapshot.partitions))
+    yield _gauge("last_poll_timestamp_seconds", snapshot.polled_at)
+    yield _flags("intake_paused", ("max_pending", "max_pending_bytes", "dead_letter"), snapshot.intake_paused)
+    yield _flags("sending_paused", ("outage", "invalid_api_key", "retry_after"), snapshot.sending_paused)
+    build = GaugeMetricFamily(PREFIX + "build_info", HELP["build_info"], labels=["version", "python"])
+    build.add_metric([__version__, platform.python_version()], 1)
+    yield build
+
+
+def _flags(name: str, reasons: tuple[str, ...], active: Iterable[str]) -> Metric:
+    family = GaugeMetricFamily(PREFIX + name, HELP[name], labels=["reason"])
+    for reason in reasons:
+        family.add_metric([reason], reason in active)
+    return family
+
+
+def _partitions(snapshot: Snapshot) -> Iterator[Metric]:
+    lag, unread, committed = (
+        GaugeMetricFamily(PREFIX + name, HELP[name], labels=["topic", "partition"])
+        for name in ("consumer_lag", "unread_records", "committed_offset")
+    )
+    for partition, state in snapshot.partitions.items():
+        labels = [partition.topic, str(partition.partition)]
+        if state.committed is not None:
+            committed.add_metric(labels, state.committed)
+        if state.end is not None and state.committed is not None:
+            lag.add_metric(labels, max(0, state.end - state.committed))
+        if state.end is not None and state.position is not None:
+            unread.add_metric(labels, max(0, state.end - state.position))
+    yield from (lag, unread, committed)

@@ -1,0 +1,228 @@
+"""The worker put together: what runs, how it starts, and how it stops."""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from types import FrameType
+
+import structlog
+
+from worker.adapters.health import HealthServer
+from worker.adapters.http import CartApi
+from worker.adapters.kafka import DeadLetterTopic, GroupConsumer
+from worker.adapters.logs import RateLimited
+from worker.adapters.metrics import Metrics
+from worker.core.event import Defaults, Invalid
+from worker.core.outbox import Outbox, Rules
+from worker.core.ownership import Partition
+from worker.engine.commits import Commits
+from worker.engine.crew import Crew
+from worker.engine.desk import Desk
+from worker.engine.intake import Intake
+from worker.engine.postman import Postman
+from worker.engine.rebalance import Rebalancer
+from worker.engine.retry import delays
+from worker.engine.sender import Sender
+from worker.engine.status import Status
+from worker.engine.view import View
+from worker.formats import decode, encode
+from worker.ports import Consumer, FatalError, Record, UnavailableError
+from worker.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+DONE, FAILED = 0, 1
+#: What a revocation waits beyond a request's deadline (s), and the time that leaving the group may take.
+REVOKE_MARGIN = 1.0
+LEAVE_WITHIN = 5.0
+#: The wait between two attempts to connect at the start (s).
+_LONGEST_CONNECT_WAIT = 10.0
+
+
+def main(settings: Settings) -> int:
+    """Runs the worker until SIGTERM or SIGINT; returns the exit code. To be called from the main thread."""
+    try:
+        worker = Worker(settings)
+    except (OSError, ValueError) as error:
+        log.critical("the worker can't start", error=str(error))
+        return FAILED
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, worker.on_signal)
+    return worker.run()
+
+
+class Worker:
+    """Raises OSError or ValueError where something that it needs can't be had: the port, a file."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        optico, kafka, own = settings.optico, settings.kafka, settings.worker
+        defaults = Defaults(own.default_currency, own.default_order_status)
+        rules = Rules(
+            delays(),
+            window=own.collapse_window_ms / 1000,
+            max_pending=own.max_pending,
+            max_pending_bytes=own.max_pending_bytes,
+            max_attempts=own.max_attempts,
+            dead_letters=kafka.dlq_topic is not None,
+        )
+        self._desk = desk = Desk(Outbox(rules))
+        self._view = view = View(beat_at=desk.clock())
+        self._stop = threading.Event()
+        self._crew = Crew(desk, view, optico.timeout_seconds)
+        status = Status(desk, view, self._crew.stalled, self._stop.is_set)
+        metrics = Metrics(status.snapshot, kafka.topics)
+        self._commits = Commits(desk, view)
+        self._limited = RateLimited(limit=5, interval=10.0)
+        self._intake = Intake(
+            desk, view, self._commits, decode, defaults, optico.max_requests_per_second, self._rejected
+        )
+        self._api = CartApi(
+            optico.url, timeout=optico.timeout_seconds, concurrency=optico.max_concurrency, ca_file=optico.ca_file
+        )
+        self._sender = Sender(desk, self._api, optico.api_key, encode, defaults, metrics, self._warn)
+        self._http = HealthServer(
+            own.http_host,
+            own.http_port,
+            metrics=metrics.exposition,
+            healthz=status.healthz,
+            readyz=status.readyz,
+        )
+
+    def on_signal(self, _: int, __: FrameType | None) -> None:
+        """The first one drains, the second one ends the process at once."""
+        if self._stop.is_set():
+            os._exit(FAILED)
+        self._stop.set()
+
+    def run(self) -> int:
+        """Blocks until the worker has stopped."""
+        log.info(
+            "the worker starts",
+            topics=self._settings.kafka.topics,
+            group=self._settings.kafka.group_id,
+            url=self._settings.optico.url,
+            http_port=self._http.port,
+        )
+        for number in range(self._settings.optico.max_concurrency):
+            self._crew.start(f"sender-{number}", self._sender.run)
+        if (topic := self._settings.kafka.dlq_topic) is not None:
+            self._crew.start("dead-letters", self._write_letters(topic))
+        intake = self._crew.start("intake", self._take_in)
+        while intake.is_alive() and not self._crew.failed.wait(0.5):
+            self._crew.inspect()
+        return self._end(intake)
+
+    def _end(self, intake: threading.Thread) -> int:
+        """After a failure the worker still stops in good order if it can, so that others take over at once."""
+        self._stop.set()
+        if self._crew.failure is not None:
+            intake.join(self._settings.worker.drain_timeout_seconds + LEAVE_WITHIN)
+        self._desk.close()
+        left = self._crew.join(LEAVE_WITHIN)
+        self._http.close()
+        self._api.close()
+        if self._crew.failure is None:
+            return DONE
+        log.critical("the worker ends with a failure", reason=self._crew.failure, threads_left=left)
+        sys.stderr.flush()
+        if left:
+            os._exit(FAILED)  # a hanging thread must not keep the process
+        return FAILED
+
+    # The intake's thread.
+
+    def _take_in(self) -> None:
+        consumer = self._connect()
+        if consumer is None:
+            self._crew.dismiss()
+            return
+        try:
+            while not self._stop.is_set():
+                self._intake.turn(consumer)
+            self._drain(consumer)
+        except FatalError as error:
+            self._crew.fail(str(error))
+        finally:
+            self._crew.dismiss()
+            self._desk.close()
+            consumer.close(LEAVE_WITHIN)
+
+    def _connect(self) -> Consumer | None:
+        """Tries until the brokers answer; None: told to stop before."""
+        rebalancer = Rebalancer(self._desk, self._count_rebalance, self._commits.count)
+        wait = 1.0
+        while not self._stop.is_set():
+            self._view.beat_at = self._desk.clock()
+            try:
+                return GroupConsumer(
+                    self._settings.kafka,
+                    rebalancer,
+                    in_flight_at_most=self._settings.optico.timeout_seconds + REVOKE_MARGIN,
+                )
+            except UnavailableError as error:
+                log.warning("Kafka can't be reached; trying again", error=str(error), retry_in=wait)
+                self._stop.wait(wait)
+                wait = min(2 * wait, _LONGEST_CONNECT_WAIT)
+            except FatalError as error:
+                self._crew.fail(str(error))
+                return None
+        return None
+
+    def _drain(self, consumer: Consumer) -> None:
+        """Sends what waits, commits, and says what was left."""
+        started = self._desk.clock()
+        deadline = started + self._settings.worker.drain_timeout_seconds
+        with self._desk.outbox() as outbox:
+            outbox.drain(started, deadline - self._settings.optico.timeout_seconds)
+            log.info("draining", pending=outbox.pending, in_flight=outbox.in_flight)
+        while self._desk.clock() < deadline and self._crew.failure is None:
+            with self._desk.outbox() as outbox:
+                if outbox.drained(self._desk.clock()):
+                    break
+            self._intake.turn(consumer, draining=True)
+        self._crew.dismiss()
+        self._desk.close()
+        committed = self._commits.now(consumer, LEAVE_WITHIN)
+        with self._desk.outbox() as outbox:
+            left = outbox.release(list(outbox.owned), "shutdown", self._desk.clock())
+        log.info(
+            "drained",
+            seconds=round(self._desk.clock() - started, 3),
+            left_uncommitted=left,
+            committed=committed,
+            next="their next owner reads them again" if left else "nothing is left",
+        )
+
+    def _write_letters(self, topic: str) -> Callable[[], None]:
+        def work() -> None:
+            dead_letters = DeadLetterTopic(self._settings.kafka, topic)
+            try:
+                Postman(self._desk, dead_letters).run()
+            finally:
+                dead_letters.close()
+
+        return work
+
+    # What is told.
+
+    def _warn(self, event: str, *, per: str, **fields: object) -> None:
+        self._limited(log.warning, event, per=per, **fields)
+
+    def _rejected(self, partition: Partition, record: Record, invalid: Invalid) -> None:
+        self._warn(
+            "a record was rejected; it is not sent",
+            per=invalid.reason,
+            reason=invalid.reason,
+            topic=partition.topic,
+            partition=partition.partition,
+            offset=record.offset,
+            entity=invalid.kind,
+            path=invalid.path,
+            expected=invalid.expected,
+        )
+
+    def _count_rebalance(self, kind: str) -> None:
+        self._view.rebalances[kind] += 1

@@ -1,0 +1,74 @@
+"""Committing offsets, on a tick and one at a time: the client would send several, and in any order."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import structlog
+
+from worker.core.ownership import Partition
+from worker.engine.desk import Desk
+from worker.engine.view import View
+from worker.ports import Consumer, UnavailableError
+
+log = structlog.get_logger(__name__)
+
+INTERVAL = 1.0
+#: A commit whose answer never came is given up after this long (s), so that it does not block the next ones.
+ANSWER_WITHIN = 30.0
+#: Failures in a row from which on an operator is told: during a rebalance one or two are normal.
+FAILURES_TO_WARN = 5
+
+
+@dataclass(slots=True)
+class Commits:
+    desk: Desk
+    view: View
+    _next: float = 0.0
+    _asked_at: float | None = None
+    _failures: int = 0
+
+    def tick(self, consumer: Consumer, now: float) -> None:
+        """Starts a commit if one is due and none is under way. Does not block. Raises FatalError."""
+        if now < self._next or (self._asked_at is not None and now - self._asked_at < ANSWER_WITHIN):
+            return
+        self._next = now + INTERVAL
+        with self.desk.outbox() as outbox:
+            offsets = outbox.committable()
+        if not offsets:
+            return
+        self._asked_at = now
+        try:
+            consumer.commit(offsets, lambda error: self._answered(offsets, error))
+        except UnavailableError as error:
+            self._answered(offsets, error)
+
+    def now(self, consumer: Consumer, timeout: float) -> bool:
+        """The last commit before leaving. Blocks for at most `timeout` seconds."""
+        with self.desk.outbox() as outbox:
+            offsets = outbox.committable()
+        if not offsets:
+            return True
+        try:
+            consumer.commit_now(offsets, timeout)
+        except UnavailableError as error:
+            self._answered(offsets, error)
+            return False
+        self._answered(offsets, None)
+        return True
+
+    def count(self, error: Exception | None) -> None:
+        self.view.commits["success" if error is None else "failure"] += 1
+
+    def _answered(self, offsets: Mapping[Partition, int], error: Exception | None) -> None:
+        self._asked_at = None
+        self.count(error)
+        if error is None:
+            self._failures = 0
+            with self.desk.outbox() as outbox:
+                outbox.committed(dict(offsets))
+            return
+        self._failures += 1
+        if self._failures >= FAILURES_TO_WARN and self._failures % FAILURES_TO_WARN == 0:
+            log.warning("offsets can't be committed; trying again", error=str(error), failures=self._failures)
+        else:
+            log.debug("a commit failed; trying again", error=str(error))

@@ -1,0 +1,89 @@
+"""The worker's threads, and the watch over them: none dies, and none hangs, without the process ending loudly."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import structlog
+
+from worker.engine.desk import Desk
+from worker.engine.view import View
+
+log = structlog.get_logger(__name__)
+
+#: The poll loop turns in fractions of a second, and waits for requests in flight when partitions are revoked.
+POLL_STALLED_AFTER = 60.0
+#: A member that the group can't settle with, though its coordinator answers. A rebalance takes its slowest member's
+#: poll interval (60 s here) at most.
+UNSTABLE_FOR_TOO_LONG = 240.0
+#: Beyond a request's deadline: a sender that is still in it then will not come back.
+REQUEST_OVERDUE = 30.0
+
+
+@dataclass(slots=True)
+class Crew:
+    """Starts threads and notices what becomes of them. Thread-safe where it must be: `failure` is set once."""
+
+    desk: Desk
+    view: View
+    request_timeout: float
+    failure: str | None = None
+    failed: threading.Event = field(default_factory=threading.Event)
+    _threads: list[threading.Thread] = field(default_factory=list)
+    _homebound: bool = False
+
+    def start(self, name: str, work: Callable[[], None]) -> threading.Thread:
+        """Runs the work on a thread of that name. If it raises, or ends before its time, the worker has failed."""
+        thread = threading.Thread(target=self._run, args=(name, work), name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+        return thread
+
+    def dismiss(self) -> None:
+        """From now on threads may end."""
+        self._homebound = True
+
+    def join(self, timeout: float) -> list[str]:
+        """Waits that long for all of them together; returns the names of those that are still there."""
+        until = self.desk.clock() + timeout
+        for thread in self._threads:
+            thread.join(max(0.0, until - self.desk.clock()))
+        return [thread.name for thread in self._threads if thread.is_alive()]
+
+    def fail(self, why: str) -> None:
+        if self.failure is None:
+            self.failure = why
+            log.critical("the worker has failed", reason=why)
+        self.failed.set()
+
+    def stalled(self) -> str | None:
+        """What does not turn over any more; None: all is well. Neither Kafka nor the API being away is a stall."""
+        now = self.desk.clock()
+        if self.failure is not None:
+            return self.failure
+        if now - self.view.beat_at > POLL_STALLED_AFTER:
+            return f"the poll loop has not turned for {now - self.view.beat_at:.0f} s"
+        with self.desk.outbox() as outbox:
+            started = outbox.oldest_start()
+        if started is not None and now - started > self.request_timeout + REQUEST_OVERDUE:
+            return f"a request has not come back for {now - started:.0f} s"
+        return None
+
+    def inspect(self) -> None:
+        """The watchdog's round."""
+        stalled = self.stalled()
+        if stalled is not None:
+            self.fail(stalled)
+        since = self.view.unstable_since
+        if since is not None and self.desk.clock() - since > UNSTABLE_FOR_TOO_LONG:
+            self.fail(f"the consumer group has not become stable for {UNSTABLE_FOR_TOO_LONG:.0f} s")
+
+    def _run(self, name: str, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except BaseException as error:
+            log.critical("a thread died", thread=name, exc_info=True)
+            self.fail(f"thread {name} died: {type(error).__name__}: {error}")
+            return
+        if not self._homebound:
+            self.fail(f"thread {name} ended before its time")

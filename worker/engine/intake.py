@@ -1,0 +1,159 @@
+"""The intake: the one thread that owns the consumer. It polls, takes records in, commits; nothing slow in between."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from worker.core.event import Decoded, Defaults, Invalid, Skipped
+from worker.core.outbox import Outbox
+from worker.core.ownership import Partition
+from worker.engine.commits import Commits
+from worker.engine.desk import Desk
+from worker.engine.view import View
+from worker.ports import Consumer, Record, UnavailableError
+
+log = structlog.get_logger(__name__)
+
+Decode = Callable[[bytes | None, Defaults], Decoded | Skipped | Invalid]
+#: How long a poll waits for records (s): the pace of everything else that this thread does.
+POLL_TIMEOUT = 0.1
+#: Time between two looks at the group's size and the rate's share, and between two at the log ends (s).
+TICK = 1.0
+ENDS_INTERVAL = 10.0
+#: Records taken in under one hold of the lock, so that senders get their turn.
+CHUNK = 200
+
+
+@dataclass(slots=True)
+class Intake:
+    """`rejected` is told of each record that can't be sent. `max_requests_per_second`: the group's; 0: no limit."""
+
+    desk: Desk
+    view: View
+    commits: Commits
+    decode: Decode
+    defaults: Defaults
+    max_requests_per_second: float
+    rejected: Callable[[Partition, Record, Invalid], None]
+    _next_tick: float = 0.0
+    _next_ends: float = 0.0
+
+    def turn(self, consumer: Consumer, *, draining: bool = False) -> None:
+        """One round: poll, take in, commit, and now and then the rest. Raises FatalError.
+
+        While draining, nothing is taken in: membership goes on, and settled offsets are committed.
+        """
+        self._pause(consumer, draining=draining)
+        try:
+            batches = consumer.poll(POLL_TIMEOUT)
+        except UnavailableError as error:
+            log.warning("polling failed; trying again", error=str(error))
+            time.sleep(POLL_TIMEOUT)
+            batches = {}
+        now = self.desk.clock()
+        self.view.note_poll(now, time.time())
+        if self.view.note_membership(consumer.membership(), now):
+            log.info("membership", state=self.view.membership)
+        if not draining:
+            for partition, records in batches.items():
+                self._take_in(Partition(*partition), records)
+            self._advance(consumer)
+        self.commits.tick(consumer, now)
+        if now >= self._next_tick:
+            self._next_tick = now + TICK
+            self._tick(consumer, now)
+
+    def _take_in(self, partition: Partition, records: Sequence[Record]) -> None:
+        decode, defaults = self.decode, self.defaults
+        for start in range(0, len(records), CHUNK):
+            chunk = [(record, decode(record.value, defaults)) for record in records[start : start + CHUNK]]
+            now, wall_now = self.desk.clock(), time.time()
+            with self.desk.outbox() as outbox:
+                for record, decoded in chunk:
+                    if isinstance(decoded, Decoded):
+                        occurred_at = decoded.occurred_at
+                        if occurred_at is None:
+                            occurred_at = record.timestamp / 1000 if record.timestamp > 0 else wall_now
+                        outbox.add(
+                            partition,
+                            record.offset,
+                            decoded.entity,
+                            record,
+                            size=_size(record),
+                            occurred_at=occurred_at,
+                            now=now,
+                        )
+                    elif isinstance(decoded, Skipped):
+                        outbox.skip(partition, record.offset, decoded.reason, now)
+                    else:
+                        self._refuse(outbox, partition, record, decoded, now)
+
+    def _refuse(self, outbox: Outbox, partition: Partition, record: Record, invalid: Invalid, now: float) -> None:
+        taken = outbox.refuse(
+            partition,
+            record.offset,
+            record,
+            size=_size(record),
+            kind=invalid.kind,
+            entity_id=invalid.id,
+            reason=invalid.reason,
+            message=invalid.message,
+            now=now,
+        )
+        if taken:
+            self.rejected(partition, record, invalid)
+
+    def _advance(self, consumer: Consumer) -> None:
+        """Takes over the client's positions, which pass what is no record, and the ends that became known."""
+        ends = consumer.ends()
+        now = self.desk.clock()
+        with self.desk.outbox() as outbox:
+            for partition in outbox.owned:
+                position = consumer.position(partition)
+                if position is not None:
+                    outbox.advance(partition, position)
+            for partition, end in ends.items():
+                outbox.set_end(partition, end)
+            outbox.tick(now)
+            owned = list(outbox.owned)
+            unknown = [partition for partition, owner in outbox.owned.items() if owner.end is None]
+        self.view.ends = {partition: end for partition, end in (self.view.ends | ends).items() if partition in owned}
+        if unknown or now >= self._next_ends:
+            self._next_ends = now + ENDS_INTERVAL
+            consumer.request_ends(owned)
+
+    def _pause(self, consumer: Consumer, *, draining: bool) -> None:
+        with self.desk.outbox() as outbox:
+            bound = outbox.full()
+            failing = outbox.letters.failing
+        reasons = frozenset(filter(None, (bound, "dead_letter" if failing else None)))
+        if reasons and not self.view.paused:
+            log.warning("intake is paused until there is room again", reasons=sorted(reasons))
+        elif self.view.paused and not reasons:
+            log.info("intake goes on")
+        self.view.paused = reasons
+        consumer.pause(bool(reasons) or draining)
+
+    def _tick(self, consumer: Consumer, now: float) -> None:
+        view = self.view
+        view.partitions = consumer.partitions()
+        missing = tuple(consumer.missing_topics())
+        if missing != view.missing_topics and view.joined_once:
+            view.missing_topics = missing
+            if missing:
+                log.warning("these topics do not exist, or this user may not see them; waiting", topics=missing)
+        with self.desk.outbox() as outbox:
+            outbox.rate.set(self._share(len(outbox.owned)), now)
+
+    def _share(self, owned: int) -> float | None:
+        """The worker's part of the group's rate: that of the partitions that it holds."""
+        if self.max_requests_per_second == 0:
+            return None
+        total = self.view.partitions
+        return self.max_requests_per_second * min(1.0, owned / total) if total else 0.0
+
+
+def _size(record: Record) -> int:
+    return len(record.value or b"") + len(record.key or b"") + sum(len(value or b"") for _, value in record.headers)

@@ -1,0 +1,69 @@
+"""What a rebalance does to the outbox. Called on the consumer client's own thread."""
+
+from collections.abc import Callable, Iterable, Mapping
+
+import structlog
+
+from worker.core.ownership import Partition
+from worker.engine.desk import Desk
+
+log = structlog.get_logger(__name__)
+
+
+class Rebalancer:
+    """See `worker.ports.Rebalance`. `counted(kind)` and `committed(ok)` count; both must be quick and thread-safe."""
+
+    def __init__(
+        self, desk: Desk, counted: Callable[[str], None], commit_counted: Callable[[Exception | None], None]
+    ) -> None:
+        self._desk = desk
+        self._counted = counted
+        self._commit_counted = commit_counted
+
+    def suspend(self, partitions: Iterable[Partition]) -> None:
+        with self._desk.outbox() as outbox:
+            outbox.suspend(partitions)
+
+    def busy(self, partitions: Iterable[Partition]) -> bool:
+        with self._desk.outbox() as outbox:
+            return outbox.busy(partitions) > 0
+
+    def committable(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        going = set(partitions)
+        with self._desk.outbox() as outbox:
+            return {partition: offset for partition, offset in outbox.committable().items() if partition in going}
+
+    def committed(self, offsets: Mapping[Partition, int], error: Exception | None) -> None:
+        self._commit_counted(error)
+        if error is None:
+            with self._desk.outbox() as outbox:
+                outbox.committed(dict(offsets))
+        else:
+            log.warning(
+                "offsets of revoked partitions were not committed; their next owner reads those events again",
+                partitions=_names(offsets),
+                error=str(error),
+            )
+
+    def release(self, partitions: Iterable[Partition], reason: str) -> None:
+        going = list(partitions)
+        with self._desk.outbox() as outbox:
+            released = outbox.release(going, reason, self._desk.clock())
+        self._counted(reason)
+        log.info("partitions are gone", reason=reason, partitions=_names(going), released_events=released)
+
+    def assign(self, partitions: Iterable[Partition], *, all_of_them: bool) -> None:
+        coming = list(partitions)
+        with self._desk.outbox() as outbox:
+            gone = set(outbox.owned) - set(coming) if all_of_them else set()
+            released = outbox.release(gone, "revoked", self._desk.clock())
+            new = outbox.assign(coming, self._desk.clock())
+        self._counted("assigned")
+        if gone:
+            self._counted("revoked")
+            log.info("partitions are gone", reason="revoked", partitions=_names(gone), released_events=released)
+        log.info("partitions are assigned", new=_names(new), kept=len(coming) - len(new) if all_of_them else None)
+
+
+def _names(partitions: Iterable[Partition]) -> list[str]:
+    return sorted(str(partition) for partition in partitions)

@@ -1,0 +1,122 @@
+"""Senders: each takes an event that is due, makes the request, and settles what came of it."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+from urllib.parse import quote_plus
+
+import structlog
+
+from worker.core.event import Defaults
+from worker.core.gate import Change, Shut
+from worker.core.lane import Delivery
+from worker.core.outbox import Settled
+from worker.core.outcome import Outcome, Result
+from worker.engine.desk import Desk
+from worker.ports import Api, Measure, Warn
+
+log = structlog.get_logger(__name__)
+
+#: PHP reads this many variables of a request by default, and drops the rest without a word.
+MAX_INPUT_VARS = 1000
+
+
+class Form(Protocol):
+    @property
+    def path(self) -> str: ...
+    @property
+    def body(self) -> bytes: ...
+
+
+class Key(Protocol):
+    """The API key. `reload` reads it again where it comes from a file; True: it changed."""
+
+    @property
+    def value(self) -> str: ...
+    def reload(self) -> bool: ...
+
+
+@dataclass(slots=True)
+class Sender:
+    desk: Desk
+    api: Api
+    key: Key
+    encode: Callable[[bytes, Defaults], Form]
+    defaults: Defaults
+    measure: Measure
+    warn: Warn
+
+    def run(self) -> None:
+        """Sends until the desk is closed. Blocks at the desk, and for the deadline of a request."""
+        while (delivery := self.desk.take()) is not None:
+            started = time.monotonic()
+            outcome = self._send(delivery)
+            self.measure.request(delivery.entity.kind, time.monotonic() - started)
+            settled = self.desk.settle(delivery, outcome)
+            self._report(delivery, outcome, settled)
+
+    def _send(self, delivery: Delivery) -> Outcome:
+        if delivery.probe and self.key.reload():
+            log.info("the API key file has changed; trying the new key")
+        try:
+            form = self.encode(delivery.event.payload.value, self.defaults)
+        except Exception as error:
+            log.exception("an event was taken in and can't be encoded: a bug", **_where(delivery))
+            return Outcome(Result.REJECTED, "invalid_event", f"can't be encoded: {type(error).__name__}")
+        if form.body.count(b"&") + 2 > MAX_INPUT_VARS:
+            self.warn(
+                "a request has more variables than PHP reads by default; the API may drop the last products",
+                per="max_input_vars",
+                variables=form.body.count(b"&") + 2,
+                **_where(delivery),
+            )
+        return self.api.post(form.path, form.body + b"&key=" + quote_plus(self.key.value).encode())
+
+    def _report(self, delivery: Delivery, outcome: Outcome, settled: Settled) -> None:
+        if settled.first:
+            self.measure.delivered(delivery.entity.kind, max(0.0, time.time() - delivery.event.occurred_at))
+        if settled.gate is not None:
+            _report_gate(settled.gate, outcome)
+        if settled.stale:
+            return
+        if outcome.result is Result.REJECTED:
+            self.warn(
+                "the API rejected an event; it is not sent again",
+                per=outcome.reason,
+                reason=outcome.reason,
+                message=outcome.message,
+                **_where(delivery),
+            )
+        elif settled.exhausted:
+            final = settled.retry_in is None
+            self.warn(
+                "an event keeps failing: " + ("it becomes a dead letter" if final else "it is tried on, and holds up"
+                " its partition's commits; set KAFKA_DLQ_TOPIC to have such events put aside"),
+                per="exhausted",
+                attempts=settled.attempts,
+                reason=outcome.reason,
+                message=outcome.message,
+                **_where(delivery),
+            )  # fmt: skip
+        elif outcome.result is not Result.DELIVERED:
+            log.debug("a request failed", reason=outcome.reason, retry_in=settled.retry_in, **_where(delivery))
+
+
+def _where(delivery: Delivery) -> dict[str, Any]:
+    """Where the record can be looked up. The entity's id is not said: for some shops it names a person."""
+    topic, partition, offset = delivery.event.coordinates
+    return {"topic": topic, "partition": partition, "offset": offset, "entity": delivery.entity.kind}
+
+
+def _report_gate(change: Change, outcome: Outcome) -> None:
+    if change.shut is None:
+        log.info("sending goes on: the API answers again", after_seconds=round(change.after, 1))
+    elif change.shut is Shut.INVALID_API_KEY:
+        log.error("sending is paused: the API refuses the key; the key file is read again before each probe")
+    else:
+        log.error(
+            "sending is paused: the API is out of order; probing until it answers",
+            reason=outcome.reason,
+            message=outcome.message,
+        )

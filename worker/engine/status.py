@@ -1,0 +1,84 @@
+"""The worker seen from outside: one consistent snapshot for metrics, and the answers to the health checks."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from worker.core.gate import Shut
+from worker.core.outbox import Outbox
+from worker.core.ownership import Partition
+from worker.engine.desk import Desk
+from worker.engine.view import View
+from worker.ports import Health, Membership, PartitionState, Snapshot
+
+#: A member that joins again, as in a rebalance, counts as being in the group for this long (s).
+JOINING_IS_FINE_FOR = 60.0
+
+
+@dataclass(slots=True)
+class Status:
+    """`stalled` says what does not turn over any more, if anything; `draining`, whether the worker is stopping."""
+
+    desk: Desk
+    view: View
+    stalled: Callable[[], str | None]
+    draining: Callable[[], bool]
+
+    def snapshot(self) -> Snapshot:
+        with self.desk.outbox() as outbox:
+            now = self.desk.clock()
+            oldest = outbox.oldest_read_at()
+            return Snapshot(
+                counts=outbox.counts.copy(),
+                pending=outbox.pending,
+                pending_bytes=outbox.pending_bytes,
+                unsettled=outbox.unsettled,
+                in_flight=outbox.in_flight,
+                oldest_unsettled=0.0 if oldest is None else now - oldest,
+                partitions=self._partitions(outbox),
+                intake_paused=self.view.paused,
+                sending_paused=_sending_paused(outbox, now),
+                rebalances=self.view.rebalances.copy(),
+                commits=self.view.commits.copy(),
+                polled_at=self.view.polled_at_wall,
+            )
+
+    def healthz(self) -> Health:
+        stalled = self.stalled()
+        return Health(() if stalled is None else (stalled,))
+
+    def readyz(self) -> Health:
+        return Health(tuple(self._not_ready()))
+
+    def _not_ready(self) -> list[str]:
+        reasons = []
+        if self.draining():
+            reasons.append("draining: the worker is stopping")
+        if not self._in_group():
+            reasons.append(f"not in the consumer group: {self.view.membership}")
+        with self.desk.outbox() as outbox:
+            if outbox.gate.shut is Shut.INVALID_API_KEY:
+                reasons.append("the API refuses the key")
+        return reasons
+
+    def _in_group(self) -> bool:
+        view = self.view
+        if view.membership is Membership.STABLE:
+            return True
+        since = view.unstable_since
+        return view.joined_once and since is not None and self.desk.clock() - since < JOINING_IS_FINE_FOR
+
+    def _partitions(self, outbox: Outbox) -> dict[Partition, PartitionState]:
+        states = {}
+        for partition, owner in outbox.owned.items():
+            end = self.view.ends.get(partition)
+            if end is not None and owner.position is not None:
+                end = max(end, owner.position)  # what was read since the end was asked for
+            states[partition] = PartitionState(end, owner.position, owner.committed)
+        return states
+
+
+def _sending_paused(outbox: Outbox, now: float) -> frozenset[str]:
+    reasons = {str(outbox.gate.shut)} if outbox.gate.shut is not None else set()
+    if now < outbox.paused_until:
+        reasons.add("retry_after")
+    return frozenset(reasons)

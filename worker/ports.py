@@ -1,0 +1,176 @@
+"""What the engine needs from the outside. Each protocol has one adapter; no library stands behind these names."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from worker.core.counts import Counts
+from worker.core.letters import Letter
+from worker.core.outcome import Outcome
+from worker.core.ownership import Partition
+
+
+class FatalError(Exception):
+    """Nothing that waiting would mend: the process must end, and its message says why."""
+
+
+class UnavailableError(Exception):
+    """Not to be had now; worth trying again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Whether all is well; if not, why, in words for a person."""
+
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        return not self.reasons
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionState:
+    """Offsets of an owned partition; None: not known yet."""
+
+    end: int | None
+    position: int | None
+    committed: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The worker at one moment. Durations in seconds, points in time in UNIX seconds (0: never)."""
+
+    counts: Counts
+    pending: int
+    pending_bytes: int
+    unsettled: int
+    in_flight: int
+    oldest_unsettled: float
+    partitions: Mapping[Partition, PartitionState]
+    intake_paused: frozenset[str]
+    sending_paused: frozenset[str]
+    rebalances: Counter[str]
+    commits: Counter[str]
+    polled_at: float
+
+
+class Record(Protocol):
+    """A record as the client hands it out. `timestamp` in milliseconds, -1 where it has none."""
+
+    @property
+    def offset(self) -> int: ...
+    @property
+    def timestamp(self) -> int: ...
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes | None]]: ...
+
+
+class Membership(StrEnum):
+    """Where this process stands with its group."""
+
+    STABLE = "stable"
+    JOINING = "joining"
+    DISCONNECTED = "disconnected"
+
+
+class Rebalance(Protocol):
+    """What the consumer tells about its partitions. Called on the client's own thread; must not block or raise."""
+
+    def suspend(self, partitions: Iterable[Partition]) -> None:
+        """Start nothing more of these."""
+
+    def busy(self, partitions: Iterable[Partition]) -> bool:
+        """Whether any of these has a request in flight."""
+
+    def committable(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        """What is to be committed of these before they go."""
+
+    def committed(self, offsets: Mapping[Partition, int], error: Exception | None) -> None:
+        """How that went."""
+
+    def release(self, partitions: Iterable[Partition], reason: str) -> None:
+        """They are gone: `revoked`, or `lost` without notice."""
+
+    def assign(self, partitions: Iterable[Partition], *, all_of_them: bool) -> None:
+        """These are ours now. `all_of_them`: and no others, so that what is missing is gone."""
+
+
+class Consumer(Protocol):
+    """A member of the consumer group. One thread only, which must call `poll` often.
+
+    Raises FatalError where waiting would not help.
+    """
+
+    def poll(self, timeout: float) -> Mapping[Partition, Sequence[Record]]:
+        """Records, or nothing after `timeout` seconds. May block longer while partitions are being revoked."""
+
+    def position(self, partition: Partition) -> int | None:
+        """The next offset to read, as far as the client knows one. Does not block."""
+
+    def pause(self, paused: bool) -> None:
+        """Stops, or goes on, reading all partitions that are assigned now. Does not block."""
+
+    def commit(self, offsets: Mapping[Partition, int], done: Callable[[Exception | None], None]) -> None:
+        """Starts a commit; `done` is called from a later `poll`."""
+
+    def commit_now(self, offsets: Mapping[Partition, int], timeout: float) -> None:
+        """Commits, waiting at most `timeout` seconds. Raises UnavailableError if that failed."""
+
+    def request_ends(self, partitions: Iterable[Partition]) -> None:
+        """Asks for the log ends of these; one question at a time, more are ignored until it is answered."""
+
+    def ends(self) -> dict[Partition, int]:
+        """Log ends that arrived since the last call."""
+
+    def partitions(self) -> int | None:
+        """How many partitions the topics have altogether; None: not known yet."""
+
+    def missing_topics(self) -> list[str]:
+        """Topics that the brokers do not have."""
+
+    def membership(self) -> Membership: ...
+
+    def close(self, timeout: float) -> None:
+        """Leaves the group (a static member stays) within about `timeout` seconds."""
+
+
+class Api(Protocol):
+    """The Cart API. Thread-safe."""
+
+    def post(self, path: str, body: bytes) -> Outcome:
+        """One exchange, within the deadline. Never raises; what went wrong is the outcome."""
+
+
+class Measure(Protocol):
+    """Durations, in seconds. Quick and thread-safe."""
+
+    def request(self, kind: str, seconds: float) -> None: ...
+
+    def delivered(self, kind: str, seconds: float) -> None:
+        """From the event to its first acceptance by the API."""
+
+
+class Warn(Protocol):
+    """Warns, but at a bounded rate for each `per`. Thread-safe."""
+
+    def __call__(self, event: str, *, per: str, **fields: object) -> None: ...
+
+
+class DeadLetters(Protocol):
+    """Where dead letters go. One thread only."""
+
+    def write(self, letters: Sequence[Letter]) -> list[Letter]:
+        """Writes them and waits for the acknowledgements; returns those that were acknowledged.
+
+        Raises UnavailableError if none could be written. Blocks for as long as the producer's time-outs allow.
+        """
+
+    def close(self) -> None: ...
