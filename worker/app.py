@@ -15,8 +15,9 @@ from worker.adapters.kafka import DeadLetterTopic, GroupConsumer
 from worker.adapters.logs import RateLimited
 from worker.adapters.metrics import Metrics
 from worker.core.event import Defaults, Invalid
-from worker.core.outbox import Outbox, Rules
+from worker.core.outbox import Outbox
 from worker.core.ownership import Partition
+from worker.core.rules import Rules
 from worker.engine.commits import Commits
 from worker.engine.crew import Crew
 from worker.engine.desk import Desk

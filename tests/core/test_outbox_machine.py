@@ -9,9 +9,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from worker.core.event import Entity
 from worker.core.lane import Delivery
 from worker.core.letters import Letter
-from worker.core.outbox import Outbox, Rules
+from worker.core.outbox import Outbox
 from worker.core.outcome import DELIVERED, Outcome, Result
 from worker.core.ownership import Partition
+from worker.core.rules import Rules
 
 ENTITIES = [Entity("cart", "0"), Entity("order", "1"), Entity("cart", "2"), Entity("cart", "3"), Entity("cart", "4")]
 PARTITIONS = [Partition("carts", 0), Partition("carts", 1)]
@@ -101,7 +102,7 @@ class OutboxMachine(RuleBasedStateMachine):
             for offset in range(log.position, len(log.records)):
                 self._read(partition, offset, log.records[offset])
             log.position = log.read = len(log.records)
-            self.outbox.advance(partition, log.position)
+            self.outbox.advance(partition, log.position, self.now)
 
     def _read(self, partition: Partition, offset: int, record: Record) -> None:
         box = self.outbox
@@ -133,8 +134,8 @@ class OutboxMachine(RuleBasedStateMachine):
         if not log.owned:
             log.owned = True
             log.position = log.committed
-            self.outbox.advance(partition, log.position)
-            self.outbox.set_end(partition, len(log.records) if self.catching_up else 0)
+            self.outbox.advance(partition, log.position, self.now)
+            self.outbox.set_end(partition, len(log.records) if self.catching_up else 0, self.now)
 
     @rule(partition=st.sampled_from(PARTITIONS), reason=st.sampled_from(["revoked", "lost"]))
     def release(self, partition: Partition, reason: str) -> None:

@@ -71,6 +71,10 @@ class Gate:
     def may_probe(self, now: float) -> bool:
         return self.shut is not None and not self.probing and now >= self.next_probe
 
+    def put_off(self, now: float) -> None:
+        """There is nothing to probe with just now."""
+        self.next_probe = now + self.delay(0)
+
     def _answered(self, now: float) -> Change | None:
         self._failures = 0
         self._failing.clear()

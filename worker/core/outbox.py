@@ -10,57 +10,20 @@ contract's section on delivery.
                └──────────────────────────────────────────────┘
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from typing import Any, Final
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from worker.core.counts import Counts
 from worker.core.event import Entity, Kind
-from worker.core.gate import Change, Gate
-from worker.core.lane import Coordinates, Delivery, Event, Lane, Slot
+from worker.core.gate import Gate
+from worker.core.lane import Delivery, Event, Lane, Slot
+from worker.core.lanes import Lanes
 from worker.core.letters import Letter, Letters
 from worker.core.outcome import Outcome, Result
-from worker.core.ownership import Ownership, Partition
+from worker.core.ownership import Ownership, Ownerships, Partition
 from worker.core.rate import Rate
-from worker.core.schedule import Schedule
-
-#: A partition that is behind holds its events at most this long (s).
-CATCH_UP_AT_MOST: Final = 60.0
-#: After an overtaken ambiguous request the newest state is sent once more this long after its delivery (s).
-CONFIRM_AFTER: Final = 10.0
-#: The longest wait that an entity's `Retry-After` is obeyed for (s), and the longest pause of everything on a 429.
-LONGEST_RETRY_AFTER: Final = 300.0
-LONGEST_PAUSE: Final = 60.0
-#: What an entity that waits costs beside its record, in bytes, as measured: event, slot, lane and their places.
-OVERHEAD: Final = 900
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What of the outbox is configured. `window` in seconds; `max_attempts` counts only with `dead_letters`."""
-
-    delay: Callable[[int], float]
-    window: float = 0.5
-    max_pending: int = 50_000
-    max_pending_bytes: int = 64 * 1024 * 1024
-    max_attempts: int = 50
-    dead_letters: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """What `settle` made of an outcome, for logs and measurements.
-
-    `retry_in`: seconds until the next attempt, None if there is none. `exhausted`: the attempts that count are used
-    up. `first`: the event's first delivery, not its confirmation. `gate`: what changed about the gate.
-    """
-
-    retry_in: float | None = None
-    exhausted: bool = False
-    attempts: int = 0
-    first: bool = False
-    stale: bool = False
-    gate: Change | None = None
+from worker.core.rules import CONFIRM_AFTER, LONGEST_PAUSE, LONGEST_RETRY_AFTER, OVERHEAD, Rules, Settled
 
 
 @dataclass(slots=True)
@@ -71,15 +34,12 @@ class Outbox:
     rate: Rate = field(default_factory=Rate)
     counts: Counts = field(default_factory=Counts)
     paused_until: float = 0.0
-    draining_until: float | None = None
     pending_bytes: int = 0
-    _lanes: dict[Entity, Lane] = field(default_factory=dict)
-    _flying: set[Lane] = field(default_factory=set)
-    _owned: dict[Partition, Ownership] = field(default_factory=dict)
-    _schedule: Schedule = field(default_factory=Schedule)
-    _late: dict[Entity, tuple[float, set[Coordinates]]] = field(default_factory=dict)
+    _lanes: Lanes = field(default_factory=Lanes)
+    _owners: Ownerships = field(default_factory=Ownerships)
+    _last_start: float = float("inf")
+    _draining: bool = False
     _answers: int = 0
-    _epoch: int = 0
 
     def __post_init__(self) -> None:
         self.gate = Gate(self.rules.delay)
@@ -87,9 +47,9 @@ class Outbox:
 
     def __repr__(self) -> str:
         gate = f"gate shut by {self.gate.shut}" if self.gate.shut else "gate open"
-        return f"<Outbox: {self.pending} pending, {self.in_flight} in flight, {len(self._owned)} partitions, {gate}>"
+        return f"<Outbox: {self.pending} pending, {self.in_flight} in flight, {len(self.owned)} partitions, {gate}>"
 
-    # What comes in. All of these are ignored (and say so) for a partition that is not owned.
+    # What comes in. Each of these says False, and does nothing, for a partition that is not owned.
 
     def add(
         self,
@@ -102,28 +62,29 @@ class Outbox:
         occurred_at: float,
         now: float,
     ) -> bool:
-        """Puts an event into its entity's lane; a waiting older one of the same partition is replaced."""
-        owner = self._receiving(partition, offset, now)
+        """Puts an event into its entity's lane; a waiting older one of the same partition is replaced.
+
+        `size` is the record's, in bytes; `occurred_at` UNIX seconds.
+        """
+        owner = self._receive(partition, offset, now)
         if owner is None:
             return False
         event = owner.admit(payload, offset, size + OVERHEAD, now, occurred_at)
         event.entity = entity
         self.pending_bytes += event.size
-        lane = self._lanes.get(entity)
-        if lane is None:
-            lane = self._open(entity, now)
+        lane = self._lanes.of(entity, now)
         slot = lane.slot_of(owner)
         if slot is not None:
             self._replace(lane, slot, event)
         else:
             lane.waiting.append(Slot(event, now + self.rules.window, self._answers - lane.answers))
             if len(lane.waiting) == 1:
-                self._plan(lane)
+                self._lanes.plan(lane)
         return True
 
     def skip(self, partition: Partition, offset: int, reason: str, now: float) -> bool:
         """Notes a record with nothing to send."""
-        owner = self._receiving(partition, offset, now)
+        owner = self._receive(partition, offset, now)
         if owner is None:
             return False
         owner.read(offset)
@@ -144,162 +105,141 @@ class Outbox:
         now: float,
     ) -> bool:
         """Rejects a record that can't be sent: at once, or once its dead letter is acknowledged."""
-        owner = self._receiving(partition, offset, now)
+        owner = self._receive(partition, offset, now)
         if owner is None:
             return False
         event = owner.admit(payload, offset, size + OVERHEAD, now, 0.0)
         self.pending_bytes += event.size
-        self._reject(event, kind, entity_id, reason, message, attempts=0)
+        self._reject(Letter(event, kind, entity_id, reason, message, attempts=0))
         return True
 
-    def advance(self, partition: Partition, position: int) -> None:
+    def advance(self, partition: Partition, position: int, now: float) -> None:
         """The consumer's own position: it passes what is no record (transaction markers, compacted offsets)."""
-        owner = self._owned.get(partition)
+        owner = self._owners.get(partition)
         if owner is not None:
             if owner.position is None or position > owner.position:
                 owner.position = position
-            self._end_catch_up_if_read(owner)
+            self._catch_up(owner, now)
 
     # What goes out.
 
     def take(self, now: float) -> Delivery | None:
         """The next request to make, if one is due and nothing forbids it."""
-        if now < self.paused_until or (self.draining_until is not None and now > self.draining_until):
+        if now < self.paused_until or now > self._last_start:
             return None
-        if self.gate.shut is not None:
-            return self._take_probe(now)
-        while (first := self._schedule.first()) is not None and first[0] <= now:
-            lane = first[1]
-            owner = lane.waiting[0].event.owner
-            if owner.held:
-                self._schedule.drop(lane)
-                owner.parked[lane] = None
-                continue
-            return self._start(lane, now, probe=False) if self.rate.take(now) else None
-        return None
+        probe = self.gate.shut is not None
+        if probe:
+            lane = self._probe(now)
+        else:
+            lane = self._lanes.due(now)
+        if lane is None or not self.rate.take(now):
+            return None
+        self.gate.probing = self.gate.probing or probe
+        return self._lanes.start(lane, now, probe=probe)
 
     def wake_at(self, now: float) -> float | None:
         """When `take` may have something, unless something else happens before; None: only if it does."""
+        due = self._lanes.next_due()
         if self.gate.shut is not None:
-            if self.draining_until is not None or self.gate.probing or not self._lanes:
-                return None
-            return max(now, self.gate.next_probe, self.paused_until, self.rate.next_at(now))
-        first = self._schedule.first()
-        return None if first is None else max(now, first[0], self.paused_until, self.rate.next_at(now))
+            due = None if self._draining or self.gate.probing or not len(self._lanes) else self.gate.next_probe
+        if now > self._last_start:
+            due = None
+        return None if due is None else max(now, due, self.paused_until, self.rate.next_at(now))
 
     def settle(self, delivery: Delivery, outcome: Outcome, now: float) -> Settled:
         """Finishes a delivery, or plans its next attempt. An outcome under a dead ownership settles nothing."""
         lane = self._lanes[delivery.entity]
-        slot, event = delivery.slot, delivery.event
-        lane.in_flight = None
-        self._flying.discard(lane)
-        self.counts.requests[delivery.entity.kind, outcome.result] += 1
-        answered = outcome.result in (Result.DELIVERED, Result.REJECTED)
-        if answered:
-            self._answers += 1
-            lane.answers += 1
-        if outcome.ambiguous:
-            lane.suspects.add(event.coordinates)
-        if outcome.reason == "http_429" and outcome.retry_after is not None:
-            self.paused_until = max(self.paused_until, now + min(outcome.retry_after, LONGEST_PAUSE))
-        change = self.gate.observe(
-            delivery.entity, outcome, now, probe=delivery.probe, others_wait=len(self._lanes) > 1
-        )
-        settled = Settled(stale=True)
-        if event.owner.alive:
-            settled = self._delivered(lane, slot, now) if outcome.result is Result.DELIVERED else Settled()
-            if outcome.result is Result.REJECTED:
-                self._reject(event, *delivery.entity, outcome.reason, outcome.message, attempts=slot.attempts + 1)
-            elif not answered:
-                settled = self._retry(lane, delivery, outcome, now)
-        if lane.waiting:
-            self._plan(lane)
-        else:
-            self._close(lane, now)
-        return settled if change is None else _with_gate(settled, change)
+        self._lanes.landed(lane)
+        self._note(lane, delivery, outcome, now)
+        settled = self._conclude(lane, delivery, outcome, now)
+        self._lanes.go_on(lane, now)
+        others_wait = len(self._lanes) > int(bool(lane.waiting))
+        change = self.gate.observe(delivery.entity, outcome, now, probe=delivery.probe, others_wait=others_wait)
+        return settled if change is None else replace(settled, gate=change)
+
+    def letter_written(self, letter: Letter) -> None:
+        """The dead letter is acknowledged: its event is settled, unless it is somebody else's by now."""
+        self.letters.done(letter)
+        self.counts.letters[letter.reason] += 1
+        if letter.event.owner.alive:
+            self._finish(letter.event)
+            self.counts.rejected[letter.kind, letter.reason] += 1
 
     # Partitions.
+
+    @property
+    def owned(self) -> Mapping[Partition, Ownership]:
+        return self._owners.by_partition
 
     def assign(self, partitions: Iterable[Partition], now: float) -> list[Partition]:
         """Takes up partitions; those that are owned already go on with what they have. Returns the new ones."""
         new = []
         for partition in partitions:
-            partition = Partition(*partition)  # noqa: PLW2901 - the client's own tuple would hide our name for it
-            if (owner := self._owned.get(partition)) is not None:
+            if (owner := self._owners.get(partition)) is not None:
                 owner.suspended = False
-                self._unpark(owner)
-                continue
-            self._epoch += 1
-            self._owned[partition] = Ownership(partition, self._epoch, now + CATCH_UP_AT_MOST)
-            new.append(partition)
+                self._lanes.unpark(owner)
+            else:
+                self._owners.begin(partition, now)
+                new.append(partition)
         return new
 
     def suspend(self, partitions: Iterable[Partition]) -> None:
         """Starts nothing more of these partitions: they are about to be revoked."""
-        for partition in partitions:
-            if (owner := self._owned.get(partition)) is not None:
-                owner.suspended = True
+        for owner in self._owners.among(partitions):
+            owner.suspended = True
 
     def busy(self, partitions: Iterable[Partition]) -> int:
         """How many requests are in flight for these partitions."""
-        owners = {owner for partition in partitions if (owner := self._owned.get(partition)) is not None}
-        return sum(lane.in_flight is not None and lane.in_flight.event.owner in owners for lane in self._flying)
+        owners = set(self._owners.among(partitions))
+        return sum(
+            lane.in_flight is not None and lane.in_flight.event.owner in owners for lane in self._lanes.in_flight
+        )
 
     def release(self, partitions: Iterable[Partition], reason: str, now: float) -> int:
         """Lets partitions go, unsettled events and all: their next owner reads them again. Returns how many."""
         released = 0
-        for partition in list(partitions):
-            owner = self._owned.pop(partition, None)
+        for partition in partitions:
+            owner = self._owners.end(partition)
             if owner is None:
                 continue
-            owner.alive = False
             released += len(owner.unsettled)
             for event in owner.unsettled.values():
                 self.pending_bytes -= event.size
-                lane = self._lanes.get(event.entity) if event.entity is not None else None
-                if lane is not None:
-                    self._forget(lane, owner, now)
+                if event.entity is not None:
+                    self._lanes.forget(event.entity, owner, now)
             owner.unsettled.clear()
-            owner.parked.clear()
         self.letters.release()
         self.counts.released[reason] += released
         return released
 
-    def set_end(self, partition: Partition, end: int) -> None:
+    def set_end(self, partition: Partition, end: int, now: float) -> None:
         """The partition's end when it was assigned: up to there it catches up."""
-        owner = self._owned.get(partition)
+        owner = self._owners.get(partition)
         if owner is not None and owner.end is None:
             owner.end = end
-            self._end_catch_up_if_read(owner)
+            self._catch_up(owner, now)
 
     def tick(self, now: float) -> None:
         """What time alone changes; to be called about once a second, and whenever much was added."""
         full = self.full() is not None
-        for owner in self._owned.values():
-            if owner.catching_up and (full or now >= owner.catch_up_until):
-                self._end_catch_up(owner)
-        for entity in [entity for entity, (until, _) in self._late.items() if now >= until]:
-            del self._late[entity]
+        for owner in self.owned.values():
+            self._catch_up(owner, now, anyway=full)
+        self._lanes.forget_late(now)
 
     def committable(self) -> dict[Partition, int]:
         """Offsets that may be committed and are not yet. All below them is settled."""
-        return {
-            partition: offset
-            for partition, owner in self._owned.items()
-            if (offset := owner.committable()) is not None and offset != owner.committed
-        }
+        return self._owners.committable()
 
-    def committed(self, offsets: dict[Partition, int]) -> None:
+    def committed(self, offsets: Mapping[Partition, int]) -> None:
         """The broker acknowledged these."""
-        for partition, offset in offsets.items():
-            if (owner := self._owned.get(partition)) is not None:
-                owner.committed = offset
+        for owner in self._owners.among(offsets):
+            owner.committed = offsets[owner.partition]
 
     # Bounds and drain.
 
     @property
     def in_flight(self) -> int:
-        return len(self._flying)
+        return len(self._lanes.in_flight)
 
     @property
     def pending(self) -> int:
@@ -309,11 +249,7 @@ class Outbox:
     @property
     def unsettled(self) -> int:
         """Events that were read and are not settled."""
-        return sum(len(owner.unsettled) for owner in self._owned.values())
-
-    @property
-    def owned(self) -> dict[Partition, Ownership]:
-        return self._owned
+        return self._owners.unsettled()
 
     def full(self) -> str | None:
         """The bound that is reached, by the name under which it is counted; None: there is room."""
@@ -325,213 +261,150 @@ class Outbox:
 
     def oldest_read_at(self) -> float | None:
         """When the oldest unsettled event was read (monotonic seconds)."""
-        oldest = (event.read_at for owner in self._owned.values() if (event := owner.oldest()) is not None)
-        return min(oldest, default=None)
+        return self._owners.oldest_read_at()
 
     def oldest_start(self) -> float | None:
         """When the request that is under way for longest started (monotonic seconds)."""
-        return min((lane.tried_at for lane in self._flying if lane.tried_at is not None), default=None)
+        return min((lane.tried_at for lane in self._lanes.in_flight if lane.tried_at is not None), default=None)
 
     def drain(self, now: float, last_start: float) -> None:
         """From now on nothing waits for a window or a backlog, and nothing starts after `last_start`."""
-        self.draining_until = last_start
-        for owner in self._owned.values():
-            self._end_catch_up(owner)
-        for lane in self._lanes.values():
-            for slot in lane.waiting:
-                if slot.tries == 0 and not slot.confirming:
-                    slot.due = min(slot.due, now)
-            if lane.waiting and lane.in_flight is None:
-                self._plan(lane)
+        self._draining, self._last_start = True, last_start
+        for owner in self.owned.values():
+            self._catch_up(owner, now, anyway=True)
+        self._lanes.waive_windows(now)
 
     def drained(self, now: float) -> bool:
         """Nothing is in flight and nothing more will start."""
-        if self.draining_until is None or self.in_flight:
+        if not self._draining or self.in_flight:
             return False
-        if len(self.letters) and not self.letters.failing and now <= self.draining_until:
+        if len(self.letters) and not self.letters.failing and now <= self._last_start:
             return False
         wake_at = self.wake_at(now)
-        return wake_at is None or wake_at > self.draining_until
+        return wake_at is None or wake_at > self._last_start
 
     # Inside.
 
-    def _receiving(self, partition: Partition, offset: int, now: float) -> Ownership | None:
-        owner = self._owned.get(partition)
+    def _receive(self, partition: Partition, offset: int, now: float) -> Ownership | None:
+        owner = self._owners.get(partition)
         if owner is None:
             return None
         if owner.position is not None and offset < owner.position:
             # The log went back (topic recreated, offsets out of range): what we hold belongs to another log.
             self.release([partition], "lost", now)
-            self.assign([partition], now)
-            owner = self._owned[partition]
+            owner = self._owners.begin(partition, now)
         self.counts.consumed[partition[0]] += 1
         return owner
 
-    def _open(self, entity: Entity, now: float) -> Lane:
-        lane = self._lanes[entity] = Lane(entity)
-        if (late := self._late.pop(entity, None)) is not None and now < late[0]:
-            lane.suspects = late[1]
+    def _probe(self, now: float) -> Lane | None:
+        if self._draining or not self.gate.may_probe(now):
+            return None
+        lane = self._lanes.to_probe(now)
+        if lane is None:
+            self.gate.put_off(now)  # all are held back: looking again at once would find the same
         return lane
 
-    def _close(self, lane: Lane, now: float) -> None:
-        if lane.suspects:
-            self._late[lane.entity] = now + CONFIRM_AFTER, lane.suspects
-        del self._lanes[lane.entity]
+    def _catch_up(self, owner: Ownership, now: float, *, anyway: bool = False) -> None:
+        if owner.catching_up and (anyway or owner.caught_up(now)):
+            owner.catching_up = False
+            self._lanes.unpark(owner)
 
     def _replace(self, lane: Lane, slot: Slot, event: Event) -> None:
         """The newer event takes the waiting one's place, in the queue and in time."""
+        if slot.confirming and slot.tries == 0:
+            slot.due = event.read_at + self.rules.window
+            self._lanes.replan(lane)
+        self._supersede(lane, slot, event)
+
+    def _supersede(self, lane: Lane, slot: Slot, event: Event) -> None:
+        """The slot's event is settled by its successor; one that only awaited its confirmation was delivered."""
         if slot.confirming:
-            self._finish(slot.event)
-            self.counts.delivered[lane.entity.kind] += 1
-            slot.confirming = False
-            if slot.tries == 0:
-                slot.due = event.read_at + self.rules.window
-                self._plan_anew(lane)
+            self._deliver(lane, slot.event)
         else:
             self._collapse(lane, slot.event)
-        slot.event = event
-        slot.attempts = 0
+        slot.event, slot.attempts, slot.confirming = event, 0, False
+
+    def _note(self, lane: Lane, delivery: Delivery, outcome: Outcome, now: float) -> None:
+        """What an outcome means beyond its own event."""
+        self.counts.requests[delivery.entity.kind, outcome.result] += 1
+        if outcome.result in (Result.DELIVERED, Result.REJECTED):
+            self._answers += 1
+            lane.answers += 1
+        if outcome.ambiguous:
+            lane.suspects.add(delivery.event.coordinates)
+        if outcome.reason == "http_429" and outcome.retry_after is not None:
+            self.paused_until = max(self.paused_until, now + min(outcome.retry_after, LONGEST_PAUSE))
+
+    def _conclude(self, lane: Lane, delivery: Delivery, outcome: Outcome, now: float) -> Settled:
+        if not delivery.event.owner.alive:
+            return Settled(stale=True)
+        if outcome.result is Result.DELIVERED:
+            return self._accepted(lane, delivery.slot, now)
+        if outcome.result is Result.REJECTED:
+            attempts = delivery.slot.attempts + 1
+            self._reject(Letter(delivery.event, *lane.entity, outcome.reason, outcome.message, attempts))
+            return Settled()
+        return self._failed(lane, delivery, outcome, now)
+
+    def _accepted(self, lane: Lane, slot: Slot, now: float) -> Settled:
+        own = slot.event.coordinates
+        if slot.confirming:
+            lane.suspects &= {own}
+        elif lane.suspects - {own} and not lane.waiting:
+            slot.confirming = True
+            slot.due = now + CONFIRM_AFTER
+            slot.attempts = slot.tries = 0
+            lane.waiting.append(slot)
+            return Settled(first=True)
+        self._deliver(lane, slot.event)
+        return Settled(first=not slot.confirming)
+
+    def _failed(self, lane: Lane, delivery: Delivery, outcome: Outcome, now: float) -> Settled:
+        slot = delivery.slot
+        self.counts.retries[outcome.reason] += 1
+        self._count_attempt(lane, delivery, outcome)
+        asked = min(outcome.retry_after or 0.0, LONGEST_RETRY_AFTER)
+        slot.not_before = now + asked
+        slot.due = now + max(self.rules.delay(slot.tries), asked)
+        slot.tries += 1
+        exhausted = slot.attempts >= self.rules.max_attempts
+        newer = lane.slot_of(slot.event.owner)
+        if newer is not None:
+            lane.waiting.remove(newer)
+            self._supersede(lane, slot, newer.event)
+            slot.due = max(slot.due, newer.due)
+            exhausted = False
+        elif exhausted and self.rules.dead_letters:
+            message = f"given up after {slot.attempts} attempts that counted; the last one: {outcome.message}"
+            self._reject(Letter(slot.event, *lane.entity, "attempts_exhausted", message, slot.attempts))
+            return Settled(exhausted=True, attempts=slot.attempts)
+        lane.waiting.insert(0, slot)
+        return Settled(retry_in=slot.due - now, exhausted=exhausted, attempts=slot.attempts)
+
+    def _count_attempt(self, lane: Lane, delivery: Delivery, outcome: Outcome) -> None:
+        """An attempt counts only if the API answered another entity since the previous one: an outage is no poison."""
+        slot, others = delivery.slot, self._answers - lane.answers
+        countable = outcome.result is Result.RETRYABLE and outcome.reason != "http_429" and not delivery.probe
+        if countable and others > slot.mark:
+            slot.attempts += 1
+        slot.mark = others
+
+    def _reject(self, letter: Letter) -> None:
+        if self.rules.dead_letters:
+            self.letters.add(letter)
+        else:
+            self._finish(letter.event)
+            self.counts.rejected[letter.kind, letter.reason] += 1
+
+    def _deliver(self, lane: Lane, event: Event) -> None:
+        self._finish(event)
+        self.counts.delivered[lane.entity.kind] += 1
 
     def _collapse(self, lane: Lane, event: Event) -> None:
         self._finish(event)
         self.counts.collapsed[lane.entity.kind] += 1
 
     def _finish(self, event: Event) -> None:
+        """The event is settled: its offset holds back no commit any more."""
         del event.owner.unsettled[event.offset]
         self.pending_bytes -= event.size
-
-    def _plan(self, lane: Lane) -> None:
-        """Schedules the lane by the head of its queue, or parks it with the partition that holds it back."""
-        if lane.in_flight is not None:
-            return
-        slot = lane.waiting[0]
-        if slot.event.owner.held:
-            self._schedule.drop(lane)
-            slot.event.owner.parked[lane] = None
-        else:
-            self._schedule.put(lane, slot.due)
-
-    def _plan_anew(self, lane: Lane) -> None:
-        if lane.token:
-            self._schedule.put(lane, lane.waiting[0].due)
-
-    def _unpark(self, owner: Ownership) -> None:
-        if owner.held:
-            return
-        parked, owner.parked = owner.parked, {}
-        for lane in parked:
-            if lane.waiting and lane.in_flight is None:
-                self._plan(lane)
-
-    def _end_catch_up_if_read(self, owner: Ownership) -> None:
-        if owner.catching_up and owner.end is not None and owner.position is not None and owner.position >= owner.end:
-            self._end_catch_up(owner)
-
-    def _end_catch_up(self, owner: Ownership) -> None:
-        owner.catching_up = False
-        self._unpark(owner)
-
-    def _start(self, lane: Lane, now: float, *, probe: bool) -> Delivery:
-        slot = lane.waiting.pop(0)
-        self._schedule.drop(lane)
-        lane.in_flight = slot
-        lane.tried_at = now
-        self._flying.add(lane)
-        self.gate.probing = self.gate.probing or probe
-        return Delivery(slot.event, lane.entity, slot, probe, slot.confirming, now)
-
-    def _take_probe(self, now: float) -> Delivery | None:
-        """Never-tried entities first, then the one tried longest ago."""
-        if not self.gate.may_probe(now) or self.draining_until is not None:
-            return None
-        waiting = (lane for lane in self._lanes.values() if lane.in_flight is None and _may_probe(lane, now))
-        lane = min(waiting, key=lambda lane: -1.0 if lane.tried_at is None else lane.tried_at, default=None)
-        if lane is None or not self.rate.take(now):
-            return None
-        return self._start(lane, now, probe=True)
-
-    def _delivered(self, lane: Lane, slot: Slot, now: float) -> Settled:
-        event = slot.event
-        overtaken = any(suspect != event.coordinates for suspect in lane.suspects)
-        if slot.confirming:
-            lane.suspects &= {event.coordinates}
-        elif overtaken and not lane.waiting:
-            slot.confirming = True
-            slot.due = now + CONFIRM_AFTER
-            slot.attempts = slot.tries = 0
-            lane.waiting.append(slot)
-            return Settled(first=True)
-        self._finish(event)
-        self.counts.delivered[lane.entity.kind] += 1
-        return Settled(first=not slot.confirming)
-
-    def _reject(
-        self, event: Event, kind: Kind | str, entity_id: str | None, reason: str, message: str, *, attempts: int
-    ) -> None:
-        if self.rules.dead_letters:
-            self.letters.add(Letter(event, kind, entity_id, reason, message, attempts))
-        else:
-            self._finish(event)
-            self.counts.rejected[kind, reason] += 1
-
-    def letter_written(self, letter: Letter) -> None:
-        """The dead letter is acknowledged: its event is settled, unless it is somebody else's by now."""
-        self.letters.done(letter)
-        self.counts.letters[letter.reason] += 1
-        if letter.event.owner.alive:
-            self._finish(letter.event)
-            self.counts.rejected[letter.kind, letter.reason] += 1
-
-    def _retry(self, lane: Lane, delivery: Delivery, outcome: Outcome, now: float) -> Settled:
-        slot = delivery.slot
-        self.counts.retries[outcome.reason] += 1
-        wait = self.rules.delay(slot.tries)
-        slot.tries += 1
-        others = self._answers - lane.answers
-        countable = outcome.result is Result.RETRYABLE and outcome.reason != "http_429" and not delivery.probe
-        if countable and others > slot.mark:
-            slot.attempts += 1
-        slot.mark = others
-        if outcome.retry_after is not None:
-            asked = min(outcome.retry_after, LONGEST_RETRY_AFTER)
-            wait = max(wait, asked)
-            slot.not_before = now + asked
-        slot.due = now + wait
-        exhausted = slot.attempts >= self.rules.max_attempts
-        newer = lane.slot_of(slot.event.owner)
-        if newer is not None:
-            self._collapse(lane, slot.event)
-            slot.event = newer.event
-            slot.attempts = 0
-            slot.due = max(slot.due, newer.due)
-            lane.waiting.remove(newer)
-        elif exhausted and self.rules.dead_letters:
-            message = f"given up after {slot.attempts} attempts that counted; the last one: {outcome.message}"
-            self._reject(slot.event, *lane.entity, "attempts_exhausted", message, attempts=slot.attempts)
-            return Settled(exhausted=True, attempts=slot.attempts)
-        lane.waiting.insert(0, slot)
-        return Settled(retry_in=slot.due - now, exhausted=exhausted and newer is None, attempts=slot.attempts)
-
-    def _forget(self, lane: Lane, owner: Ownership, now: float) -> None:
-        """Takes a dead ownership's waiting slot out of a lane; what is in flight ends on its own."""
-        slot = lane.slot_of(owner)
-        if slot is None:
-            return
-        head = lane.waiting[0] is slot
-        lane.waiting.remove(slot)
-        if lane.in_flight is not None:
-            return
-        if not lane.waiting:
-            self._schedule.drop(lane)
-            self._close(lane, now)
-        elif head:
-            self._plan(lane)
-
-
-def _may_probe(lane: Lane, now: float) -> bool:
-    slot = lane.waiting[0]
-    return not slot.event.owner.held and now >= slot.not_before
-
-
-def _with_gate(settled: Settled, change: Change) -> Settled:
-    return Settled(settled.retry_in, settled.exhausted, settled.attempts, settled.first, settled.stale, change)

@@ -1,9 +1,11 @@
 """Who owns which partition, since which epoch, and what of it is unsettled."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from worker.core.lane import Event, Lane
+from worker.core.rules import CATCH_UP_AT_MOST
 
 
 class Partition(NamedTuple):
@@ -56,5 +58,51 @@ class Ownership:
         """The offset that may be committed: the smallest unsettled one, else the next one to read."""
         return next(iter(self.unsettled), self.position)
 
-    def oldest(self) -> Event | None:
-        return next(iter(self.unsettled.values()), None)
+    def caught_up(self, now: float) -> bool:
+        """It has read what was there when it was assigned, or has waited long enough for that."""
+        if now >= self.catch_up_until:
+            return True
+        return self.end is not None and self.position is not None and self.position >= self.end
+
+
+@dataclass(slots=True)
+class Ownerships:
+    """The partitions that are this process's now."""
+
+    by_partition: dict[Partition, Ownership] = field(default_factory=dict)
+    _epoch: int = 0
+
+    def get(self, partition: Partition) -> Ownership | None:
+        return self.by_partition.get(partition)
+
+    def among(self, partitions: Iterable[Partition]) -> list[Ownership]:
+        return [owner for partition in partitions if (owner := self.by_partition.get(partition)) is not None]
+
+    def begin(self, partition: Partition, now: float) -> Ownership:
+        self._epoch += 1
+        owner = Ownership(partition, self._epoch, now + CATCH_UP_AT_MOST)
+        self.by_partition[partition] = owner
+        return owner
+
+    def end(self, partition: Partition) -> Ownership | None:
+        owner = self.by_partition.pop(partition, None)
+        if owner is not None:
+            owner.alive = False
+            owner.parked.clear()
+        return owner
+
+    def committable(self) -> dict[Partition, int]:
+        """Offsets that may be committed and are not yet."""
+        return {
+            partition: offset
+            for partition, owner in self.by_partition.items()
+            if (offset := owner.committable()) is not None and offset != owner.committed
+        }
+
+    def unsettled(self) -> int:
+        return sum(len(owner.unsettled) for owner in self.by_partition.values())
+
+    def oldest_read_at(self) -> float | None:
+        """When the oldest unsettled event was read (monotonic seconds)."""
+        firsts = (next(iter(owner.unsettled.values()), None) for owner in self.by_partition.values())
+        return min((event.read_at for event in firsts if event is not None), default=None)

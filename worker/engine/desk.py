@@ -7,8 +7,9 @@ from time import monotonic
 
 from worker.core.lane import Delivery
 from worker.core.letters import Letter
-from worker.core.outbox import Outbox, Settled
+from worker.core.outbox import Outbox
 from worker.core.outcome import Outcome
+from worker.core.rules import Settled
 
 #: Letters in one batch for the dead-letter topic.
 LETTERS_AT_ONCE = 100

@@ -113,9 +113,9 @@ class Intake:
             for partition in outbox.owned:
                 position = consumer.position(partition)
                 if position is not None:
-                    outbox.advance(partition, position)
+                    outbox.advance(partition, position, now)
             for partition, end in ends.items():
-                outbox.set_end(partition, end)
+                outbox.set_end(partition, end, now)
             outbox.tick(now)
             owned = list(outbox.owned)
             unknown = [partition for partition, owner in outbox.owned.items() if owner.end is None]

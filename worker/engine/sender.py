@@ -11,8 +11,8 @@ import structlog
 from worker.core.event import Defaults
 from worker.core.gate import Change, Shut
 from worker.core.lane import Delivery
-from worker.core.outbox import Settled
 from worker.core.outcome import Outcome, Result
+from worker.core.rules import Settled
 from worker.engine.desk import Desk
 from worker.ports import Api, Measure, Warn
 

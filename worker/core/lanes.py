@@ -1,0 +1,133 @@
+"""All lanes: which one is due when, which are in flight, which a partition holds back."""
+
+from dataclasses import dataclass, field
+
+from worker.core.event import Entity
+from worker.core.lane import Coordinates, Delivery, Lane, Slot
+from worker.core.ownership import Ownership
+from worker.core.rules import CONFIRM_AFTER
+from worker.core.schedule import Schedule
+
+
+@dataclass(slots=True)
+class Lanes:
+    """A lane exists while its entity has anything waiting or in flight.
+
+    Of a lane that closes with suspects, these are remembered for as long as they may still land: a state that comes
+    within that time has overtaken them.
+    """
+
+    in_flight: set[Lane] = field(default_factory=set)
+    _lanes: dict[Entity, Lane] = field(default_factory=dict)
+    _schedule: Schedule = field(default_factory=Schedule)
+    _late: dict[Entity, tuple[float, set[Coordinates]]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self._lanes)
+
+    def __getitem__(self, entity: Entity) -> Lane:
+        return self._lanes[entity]
+
+    def of(self, entity: Entity, now: float) -> Lane:
+        """The entity's lane, opened if need be."""
+        lane = self._lanes.get(entity)
+        if lane is None:
+            lane = self._lanes[entity] = Lane(entity)
+            late = self._late.pop(entity, None)
+            if late is not None and now < late[0]:
+                lane.suspects = late[1]
+        return lane
+
+    def plan(self, lane: Lane) -> None:
+        """Schedules a lane by the head of its queue, or parks it with the partition that holds it back."""
+        if lane.in_flight is not None:
+            return
+        slot = lane.waiting[0]
+        if slot.event.owner.held:
+            self._schedule.drop(lane)
+            slot.event.owner.parked[lane] = None
+        else:
+            self._schedule.put(lane, slot.due)
+
+    def replan(self, lane: Lane) -> None:
+        """The head's time has changed."""
+        if lane.token:
+            self._schedule.put(lane, lane.waiting[0].due)
+
+    def unpark(self, owner: Ownership) -> None:
+        """What the partition held back may go, unless it holds it back for another reason."""
+        if owner.held:
+            return
+        parked, owner.parked = owner.parked, {}
+        for lane in parked:
+            if lane.waiting:
+                self.plan(lane)
+
+    def due(self, now: float) -> Lane | None:
+        """The lane that is due first, if any is due."""
+        while (first := self._schedule.first()) is not None and first[0] <= now:
+            lane = first[1]
+            if not lane.waiting[0].event.owner.held:
+                return lane
+            self.plan(lane)
+        return None
+
+    def next_due(self) -> float | None:
+        """When the first lane is due; it may turn out to be held back by then."""
+        first = self._schedule.first()
+        return None if first is None else first[0]
+
+    def to_probe(self, now: float) -> Lane | None:
+        """Never-tried entities first, then the one tried longest ago; none that the API itself told to wait."""
+        waiting = (lane for lane in self._lanes.values() if lane.in_flight is None and _may_probe(lane.waiting[0], now))
+        return min(waiting, key=lambda lane: -1.0 if lane.tried_at is None else lane.tried_at, default=None)
+
+    def start(self, lane: Lane, now: float, *, probe: bool) -> Delivery:
+        slot = lane.waiting.pop(0)
+        self._schedule.drop(lane)
+        lane.in_flight = slot
+        lane.tried_at = now
+        self.in_flight.add(lane)
+        return Delivery(slot.event, lane.entity, slot, probe, slot.confirming, now)
+
+    def landed(self, lane: Lane) -> None:
+        """The lane's request is over."""
+        lane.in_flight = None
+        self.in_flight.discard(lane)
+
+    def go_on(self, lane: Lane, now: float) -> None:
+        """What comes next in a lane with nothing in flight: its next event, or its end."""
+        if lane.waiting:
+            self.plan(lane)
+            return
+        self._schedule.drop(lane)
+        if lane.suspects:
+            self._late[lane.entity] = now + CONFIRM_AFTER, lane.suspects
+        del self._lanes[lane.entity]
+
+    def forget(self, entity: Entity, owner: Ownership, now: float) -> None:
+        """Takes a dead ownership's waiting event out of its lane; what is in flight ends on its own."""
+        lane = self._lanes.get(entity)
+        slot = lane.slot_of(owner) if lane is not None else None
+        if lane is None or slot is None:
+            return
+        lane.waiting.remove(slot)
+        if lane.in_flight is None:
+            self.go_on(lane, now)
+
+    def forget_late(self, now: float) -> None:
+        for entity in [entity for entity, (until, _) in self._late.items() if now >= until]:
+            del self._late[entity]
+
+    def waive_windows(self, now: float) -> None:
+        """Makes due what waits for its window only, not for a retry or a confirmation."""
+        for lane in self._lanes.values():
+            for slot in lane.waiting:
+                if slot.tries == 0 and not slot.confirming:
+                    slot.due = min(slot.due, now)
+            if lane.waiting:
+                self.plan(lane)
+
+
+def _may_probe(slot: Slot, now: float) -> bool:
+    return not slot.event.owner.held and now >= slot.not_before

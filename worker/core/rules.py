@@ -1,0 +1,49 @@
+"""The rules of delivery that are numbers. Source: the event contract's section on delivery."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from worker.core.gate import Change
+
+#: A partition that is behind holds its events at most this long (s).
+CATCH_UP_AT_MOST: Final = 60.0
+#: After an overtaken ambiguous request the newest state is sent once more this long after its delivery (s).
+CONFIRM_AFTER: Final = 10.0
+#: The longest wait that an entity's `Retry-After` is obeyed for (s), and the longest pause of everything on a 429.
+LONGEST_RETRY_AFTER: Final = 300.0
+LONGEST_PAUSE: Final = 60.0
+#: What an entity that waits costs beside its record, in bytes, about: event, slot, lane and their places.
+OVERHEAD: Final = 900
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What of the outbox is configured. `window` in seconds; `delay(n)`: seconds after the n-th failure (from 0).
+
+    `max_attempts` ends an event only with `dead_letters`.
+    """
+
+    delay: Callable[[int], float]
+    window: float = 0.5
+    max_pending: int = 50_000
+    max_pending_bytes: int = 64 * 1024 * 1024
+    max_attempts: int = 50
+    dead_letters: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What `Outbox.settle` made of an outcome, for logs and measurements.
+
+    `retry_in`: seconds until the next attempt, None if there is none. `exhausted`: the attempts that count are used
+    up. `first`: the event's first delivery, not its confirmation. `stale`: its partition was not ours any more.
+    `gate`: what changed about the gate.
+    """
+
+    retry_in: float | None = None
+    exhausted: bool = False
+    attempts: int = 0
+    first: bool = False
+    stale: bool = False
+    gate: Change | None = None
