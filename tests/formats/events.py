@@ -1,0 +1,90 @@
+"""Valid events to change, and the test vectors."""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from worker.core.event import Decoded, Defaults, Invalid, Skipped
+from worker.formats import decode, pairs
+
+NO_DEFAULTS = Defaults()
+ABSENT = object()
+
+
+class Vector(NamedTuple):
+    name: str
+    value: bytes
+    path: str
+    form: list[tuple[str, str]]
+
+
+def vectors() -> list[Vector]:
+    file = Path(__file__).parents[1] / "vectors" / "forms.json"
+    return [
+        Vector(case["name"], case["value"].encode(), case["path"], [(name, value) for name, value in case["form"]])
+        for case in json.loads(file.read_text())
+    ]
+
+
+def product(**changes: Any) -> dict[str, Any]:
+    return _changed({"id": 1, "name": "Product 1", "quantity": 2, "price": 29.99}, changes)
+
+
+def cart(**changes: Any) -> dict[str, Any]:
+    event = {"type": "cart", "id": "42", "currency": "EUR", "visit_id": "v1", "products": [product()]}
+    return _changed(event | {"is_logged_in": 1}, changes)
+
+
+def order(**changes: Any) -> dict[str, Any]:
+    event = {"type": "order", "id": "1001", "cart_id": "42", "currency": "EUR", "visit_id": "v1"}
+    return _changed(event | {"products": [product()], "status": "Completed"}, changes)
+
+
+def shop_product(**changes: Any) -> dict[str, Any]:
+    return _changed({"product_id": "7", "product": "Mug", "amount": "1", "price": "5.00"}, changes)
+
+
+def shop_cart(**changes: Any) -> dict[str, Any]:
+    return _changed({"user_id": "42", "order_id": "0", "products": [shop_product()]}, changes)
+
+
+def envelope(**changes: Any) -> dict[str, Any]:
+    event = {"source": "cs-cart", "visit_id": "v1", "currency": "EUR", "cart": shop_cart()}
+    return _changed(event, changes)
+
+
+def value(event: Any) -> bytes:
+    return json.dumps(event).encode()
+
+
+def decoded(event: Any, defaults: Defaults = NO_DEFAULTS) -> Decoded | Skipped | Invalid:
+    return decode(value(event), defaults)
+
+
+def form(event: Any, defaults: Defaults = NO_DEFAULTS) -> dict[str, str]:
+    """What is sent for an event, which has to be valid."""
+    outcome = decoded(event, defaults)
+    assert isinstance(outcome, Decoded), outcome
+    _, parameters = pairs(value(event), defaults)
+    assert len(parameters) == len(dict(parameters))
+    return dict(parameters)
+
+
+def assert_invalid(event: Any, path: str, expected: str, defaults: Defaults = NO_DEFAULTS) -> Invalid:
+    outcome = decoded(event, defaults)
+    assert isinstance(outcome, Invalid), outcome
+    assert (outcome.reason, outcome.path) == ("invalid_event", path)
+    assert expected in outcome.expected
+    return outcome
+
+
+def nested(depth: int) -> list[Any]:
+    """Arrays, `depth` levels of them."""
+    levels: list[Any] = []
+    for _ in range(depth - 1):
+        levels = [levels]
+    return levels
+
+
+def _changed(event: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    return {name: item for name, item in (event | changes).items() if item is not ABSENT}
