@@ -194,6 +194,7 @@ class Worker:
             seconds=round(self._desk.clock() - started, 3),
             left_uncommitted=left,
             committed=committed,
+            longest_poll_gap_seconds=round(self._view.longest_gap, 3),
             next="their next owner reads them again" if left else "nothing is left",
         )
 

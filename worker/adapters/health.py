@@ -35,7 +35,12 @@ class HealthServer:
         }
         handler = type("Handler", (_Handler,), {"pages": pages})
         kind = type("Server", (_Server,), {"address_family": AF_INET6}) if ":" in host else _Server
-        self._server: ThreadingHTTPServer = kind((host, port), handler)
+        try:
+            self._server: ThreadingHTTPServer = kind((host, port), handler)
+        except OSError as error:
+            raise OSError(
+                f"can't listen on {host} port {port} (WORKER_HTTP_HOST, WORKER_HTTP_PORT): {error}"
+            ) from error
         self.port: int = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.2,), name="http", daemon=True)
         self._thread.start()

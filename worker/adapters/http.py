@@ -8,13 +8,16 @@ from typing import Self
 
 from pyreqwest.bytes import Bytes
 from pyreqwest.client import SyncClient, SyncClientBuilder
-from pyreqwest.exceptions import BuilderError, ConnectError, ConnectTimeoutError, PyreqwestError, RequestTimeoutError
+from pyreqwest.exceptions import BuilderError, PyreqwestError, RequestTimeoutError
 
 from worker import __version__
 from worker.core.outcome import Outcome, classify, connection_failed, parse_retry_after, timed_out
 
 #: An answer is a short JSON object; of anything longer no more than this is read.
 LONGEST_BODY = 64 * 1024
+#: The library calls all that fails before an answer a connect error, also where the request was written: only this
+#: cause tells that it was not. Of a time-out nothing can be told.
+_NOT_CONNECTED = "client error (Connect)"
 _HEADERS = {"content-type": "application/x-www-form-urlencoded", "accept": "application/json"}
 
 
@@ -51,14 +54,11 @@ class CartApi:
                 answer = _read(response.body_reader.read_chunk)
                 retry_after = parse_retry_after(response.get_header("retry-after"), time.time())
                 return classify(response.status, answer, retry_after)
-        except ConnectTimeoutError:
-            return timed_out(connected=False)
         except RequestTimeoutError:
             return timed_out()
-        except ConnectError as error:
-            return connection_failed(_describe(error), written=False)
         except PyreqwestError as error:
-            return connection_failed(_describe(error), written=True)
+            causes = _causes(error)
+            return connection_failed(f"{type(error).__name__}: {causes[-1]}", written=_NOT_CONNECTED not in causes)
 
     def close(self) -> None:
         self._client.close()
@@ -78,9 +78,7 @@ def _read(read_chunk: Callable[[], Bytes | None]) -> bytes:
     return bytes(chunks[:LONGEST_BODY])
 
 
-def _describe(error: PyreqwestError) -> str:
-    """The innermost cause: `connection refused` says more than `error sending request`."""
+def _causes(error: PyreqwestError) -> list[str]:
+    """From the outermost to the innermost, which says most: `Connection refused`."""
     details = getattr(error, "details", None) or {}
-    causes = details.get("causes") or []
-    innermost = causes[-1].get("message", "") if causes else ""
-    return f"{type(error).__name__}: {innermost}" if innermost else type(error).__name__
+    return [cause["message"] for cause in details.get("causes") or []] or [error.message]

@@ -220,10 +220,13 @@ class Outbox:
             self._catch_up(owner, now)
 
     def tick(self, now: float) -> None:
-        """What time alone changes; to be called about once a second, and whenever much was added."""
-        full = self.full() is not None
+        """What time alone changes; to be called about once a second, and whenever much was added.
+
+        While intake is paused a backlog can't be read to its end, so waiting for that would be waiting for nothing.
+        """
+        paused = self.full() is not None or self.letters.failing
         for owner in self.owned.values():
-            self._catch_up(owner, now, anyway=full)
+            self._catch_up(owner, now, anyway=paused)
         self._lanes.forget_late(now)
 
     def committable(self) -> dict[Partition, int]:

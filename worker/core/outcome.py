@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import Any, Final
@@ -75,9 +75,9 @@ class Outcome:
 DELIVERED: Final = Outcome(Result.DELIVERED)
 
 
-def timed_out(*, connected: bool = True) -> Outcome:
-    """The deadline passed. `connected` False: it passed before anything could have been written."""
-    return Outcome(Result.RETRYABLE, "timeout", "no answer within the deadline", ambiguous=connected)
+def timed_out() -> Outcome:
+    """The deadline passed. Whether the request had been written by then, nobody can tell."""
+    return Outcome(Result.RETRYABLE, "timeout", "no answer within the deadline", ambiguous=True)
 
 
 def connection_failed(message: str, *, written: bool) -> Outcome:
@@ -129,9 +129,11 @@ def parse_retry_after(value: str | None, wall_now: float) -> float | None:
         return None
     value = value.strip()
     if value.isascii() and value.isdigit():
-        return float(value[:10])
+        return float(value)
     try:
-        when: datetime = parsedate_to_datetime(value)
+        when = parsedate_to_datetime(value)
+        if when.tzinfo is None:
+            when = when.replace(tzinfo=UTC)  # asctime's form names no zone; HTTP's dates are in UTC, not local time
         return max(0.0, when.timestamp() - wall_now)
     except (ValueError, OverflowError, TypeError):
         return None

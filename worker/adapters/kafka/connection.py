@@ -1,8 +1,15 @@
 """How every client of the cluster connects, and what its errors mean."""
 
+from collections.abc import Callable
 from typing import Any
 
-from kafka.errors import KafkaError
+from kafka.errors import (
+    IllegalSaslStateError,
+    KafkaError,
+    SaslAuthenticationFailedError,
+    UnsupportedSaslMechanismError,
+)
+from kafka.net.compat import KafkaNetClient
 
 from worker.ports import FatalError, UnavailableError
 from worker.settings import Kafka
@@ -33,6 +40,62 @@ def connection(settings: Kafka) -> dict[str, Any]:
             "ssl_password": key_password.get_secret_value() if key_password is not None else None,
         }
     return config
+
+
+def connect(kind: Callable[..., Any], settings: Kafka, **config: Any) -> Any:
+    """A client of that kind. May block for its `bootstrap_timeout_ms`.
+
+    Raises UnavailableError if no broker answers, FatalError if they refuse us or a certificate can't be used.
+    """
+    network = _Network()
+    try:
+        with mapped("connecting to Kafka"):
+            client = kind(**connection(settings), kafka_client=network, **config)
+    except BaseException as error:
+        network.close()
+        if network.refusal is not None:
+            raise FatalError(f"connecting to Kafka: {network.refusal}") from error
+        if isinstance(error, OSError | ValueError):  # TLS material: wrong file, wrong password
+            raise FatalError(f"connecting to Kafka: {type(error).__name__}: {error}") from error
+        raise
+    network.forget()
+    return client
+
+
+class _Network:
+    """The network part of one client, watched while the client connects.
+
+    The library leaves the thread and the sockets of a client whose constructor failed, and after a refused password
+    goes on trying until it speaks of a time-out only.
+    """
+
+    def __init__(self) -> None:
+        self.refusal: Exception | None = None
+        self._client: Any = None
+
+    def __call__(self, **options: Any) -> Any:
+        self._client = KafkaNetClient(**options)
+        get_connection = self._client._manager.get_connection
+
+        def watched(*args: Any, **kwargs: Any) -> Any:
+            opened = get_connection(*args, **kwargs)
+            opened.close_future.add_errback(self._note)
+            return opened
+
+        self._client._manager.get_connection = watched
+        return self._client
+
+    def forget(self) -> None:
+        """The client is connected: the library's own method again."""
+        del self._client._manager.get_connection
+
+    def close(self) -> None:
+        if self._client is not None:
+            self._client.close()
+
+    def _note(self, error: Exception) -> None:
+        if isinstance(error, SaslAuthenticationFailedError | UnsupportedSaslMechanismError | IllegalSaslStateError):
+            self.refusal = error
 
 
 class mapped:  # noqa: N801 - reads as the context manager that it is

@@ -15,7 +15,7 @@ from kafka.coordinator.assignors.range import RangePartitionAssignor
 from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
-from worker.adapters.kafka.connection import connection, mapped
+from worker.adapters.kafka.connection import connect, mapped
 from worker.core.ownership import Partition
 from worker.ports import FatalError, Membership, Rebalance, Record, UnavailableError
 from worker.settings import Kafka
@@ -46,34 +46,38 @@ class GroupConsumer:
         eager = settings.assignor != "cooperative-sticky"
         self._ends_future: Any = None
         self._ends_asked: list[Partition] = []
-        with mapped("connecting"):
-            self._consumer = KafkaConsumer(
-                **connection(settings),
-                client_rack=settings.client_rack or "",
-                group_id=settings.group_id,
-                group_instance_id=settings.group_instance_id,
-                partition_assignment_strategy=[_ASSIGNORS[settings.assignor]],
-                auto_offset_reset=settings.auto_offset_reset,
-                enable_auto_commit=False,
-                isolation_level="read_committed",
-                allow_auto_create_topics=False,
-                session_timeout_ms=settings.session_timeout_ms,
-                heartbeat_interval_ms=max(1, min(3_000, settings.session_timeout_ms // 3)),
-                max_poll_interval_ms=int(max(MAX_POLL_INTERVAL * 1000, settings.session_timeout_ms)),
-                max_poll_records=MAX_POLL_RECORDS,
-                # Memory is partitions x the first + brokers x the second, compressed; a larger record comes alone.
-                max_partition_fetch_bytes=256 * 1024,
-                fetch_max_bytes=8 * 1024 * 1024,
-                bootstrap_timeout_ms=int(connect_timeout * 1000),
-                # New partitions and topics are seen this late at most.
-                metadata_max_age_ms=60_000,
-            )
+        self._consumer = connect(
+            KafkaConsumer,
+            settings,
+            client_rack=settings.client_rack or "",
+            group_id=settings.group_id,
+            group_instance_id=settings.group_instance_id,
+            partition_assignment_strategy=[_ASSIGNORS[settings.assignor]],
+            auto_offset_reset=settings.auto_offset_reset,
+            enable_auto_commit=False,
+            isolation_level="read_committed",
+            allow_auto_create_topics=False,
+            session_timeout_ms=settings.session_timeout_ms,
+            heartbeat_interval_ms=max(1, min(3_000, settings.session_timeout_ms // 3)),
+            max_poll_interval_ms=int(max(MAX_POLL_INTERVAL * 1000, settings.session_timeout_ms)),
+            max_poll_records=MAX_POLL_RECORDS,
+            # Memory is partitions x the first + brokers x the second, compressed; a larger record comes alone.
+            max_partition_fetch_bytes=256 * 1024,
+            fetch_max_bytes=8 * 1024 * 1024,
+            bootstrap_timeout_ms=int(connect_timeout * 1000),
+            # New partitions and topics are seen this late at most.
+            metadata_max_age_ms=60_000,
+        )
         self._listener = _Listener(self._consumer, rebalance, eager=eager, wait_at_most=in_flight_at_most)
         self._consumer.subscribe(topics=list(settings.topics), listener=self._listener)
+        self._await_metadata(connect_timeout)
 
     def poll(self, timeout: float) -> Mapping[Partition, Sequence[Record]]:
-        with mapped("polling"):
-            records: Mapping[Partition, Sequence[Record]] = self._consumer.poll(timeout_ms=timeout * 1000)
+        try:
+            with mapped("polling"):
+                records: Mapping[Partition, Sequence[Record]] = self._consumer.poll(timeout_ms=timeout * 1000)
+        except FatalError as error:
+            raise FatalError(f"{error}; next offsets to read: {self._positions()}") from error
         if self._listener.failure is not None:
             raise FatalError(f"a rebalance failed: {self._listener.failure!r}") from self._listener.failure
         return records
@@ -141,6 +145,18 @@ class GroupConsumer:
             return Membership.DISCONNECTED
         state = str(self._consumer.group_metadata().state)
         return Membership.STABLE if "stable" in state.lower() else Membership.JOINING
+
+    def _positions(self) -> dict[str, int | None]:
+        owned = [Partition(*partition) for partition in self._consumer.assignment()]
+        return {str(partition): self.position(partition) for partition in sorted(owned)}
+
+    def _await_metadata(self, timeout: float) -> None:
+        """Joining before the topics are known would end in an empty assignment, and a second rebalance for nothing."""
+        manager = self._consumer._manager
+        try:
+            manager.run(manager.wait_for, self._consumer._cluster.request_update(), timeout * 1000)
+        except KafkaError as error:
+            log.debug("the topics are not known yet", error=str(error))
 
     def close(self, timeout: float) -> None:
         try:

@@ -9,9 +9,9 @@ import structlog
 from kafka import KafkaProducer
 from kafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 
-from worker.adapters.kafka.connection import connection
+from worker.adapters.kafka.connection import connect
 from worker.core.letters import Letter
-from worker.ports import Record, UnavailableError
+from worker.ports import FatalError, Record, UnavailableError
 from worker.settings import Kafka
 
 log = structlog.get_logger(__name__)
@@ -39,7 +39,7 @@ class DeadLetterTopic:
             producer = self._connected()
             sent = [(letter, self._send(producer, letter, truncated=False)) for letter in letters]
             return [letter for letter, future in sent if self._acknowledged(producer, letter, future)]
-        except (KafkaError, OSError) as error:
+        except (KafkaError, UnavailableError, FatalError) as error:
             # An authentication failure sticks to the client's node: only a new client tries again.
             self.close()
             raise UnavailableError(f"topic {self._topic}: {error}") from error
@@ -54,15 +54,15 @@ class DeadLetterTopic:
 
     def _connected(self) -> Any:
         if self._producer is None:
-            self._producer = KafkaProducer(
-                **connection(self._settings),
+            self._producer = connect(
+                KafkaProducer,
+                self._settings,
                 acks="all",
                 max_block_ms=int(_METADATA_WITHIN * 1000),
                 request_timeout_ms=5_000,
                 delivery_timeout_ms=int(_ACKNOWLEDGED_WITHIN * 1000) - 1_000,
                 bootstrap_timeout_ms=int(_METADATA_WITHIN * 1000),
                 max_request_size=_LARGEST,
-                buffer_memory=_LARGEST,
                 allow_auto_create_topics=False,
             )
         return self._producer
