@@ -1,5 +1,6 @@
 """The Cart API over HTTP, by pyreqwest: its time-out is a deadline for the whole exchange, however slowly it drips."""
 
+import ssl
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -41,7 +42,7 @@ class CartApi:
             .pool_idle_timeout(timedelta(seconds=4))
         )
         if ca_file is not None:
-            builder = builder.add_root_certificate_pem(Path(ca_file).read_bytes())
+            builder = builder.add_root_certificate_pem(_certificates(Path(ca_file)))
         try:
             self._client: SyncClient = builder.build()
         except BuilderError as error:
@@ -68,6 +69,16 @@ class CartApi:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _certificates(path: Path) -> bytes:
+    """The file's content; the HTTP library would take one without any certificate for none at all, silently."""
+    content = path.read_bytes()
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=content.decode("ascii", "ignore"))
+    except ssl.SSLError as error:
+        raise ValueError(f"{path} (OPTICO_CA_FILE) holds no certificate in PEM form: {error.reason}") from error
+    return content
 
 
 def _read(read_chunk: Callable[[], Bytes | None]) -> bytes:

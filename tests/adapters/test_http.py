@@ -1,0 +1,113 @@
+"""The HTTP adapter against a real server: outcomes, ambiguity, the deadline, TLS."""
+
+import socket
+import ssl
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.brokers.certificates import write_certificates
+from worker.adapters.http import CartApi
+from worker.core.outcome import Result
+from worker.sandbox.api import Sandbox
+
+BODY = (
+    b"id=1&currency=EUR&visit_id=3617898c651df0f8617f70a0&is_logged_in=0&products%5B0%5D%5Bid%5D=1"
+    b"&products%5B0%5D%5Bname%5D=Mug&products%5B0%5D%5Bquantity%5D=1&products%5B0%5D%5Bprice%5D=5&key=sk_fake"
+)
+PATH = "/api/customer-cart"
+DEADLINE = 0.6
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(keys={"sk_fake"}) as running:
+        yield running
+
+
+@pytest.fixture
+def api(sandbox: Sandbox) -> Iterator[CartApi]:
+    with CartApi(sandbox.url, timeout=DEADLINE, concurrency=2) as client:
+        yield client
+
+
+def test_an_accepted_cart_is_delivered(api: CartApi, sandbox: Sandbox) -> None:
+    assert api.post(PATH, BODY).result is Result.DELIVERED
+    assert sandbox.records()[0].params["products"][0]["name"] == "Mug"
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason", "ambiguous"),
+    [
+        ({"hang": True}, "timeout", True),
+        ({"latency": 5000}, "timeout", True),
+        ({"drip": 100}, "timeout", True),
+        ({"reset": "before"}, "connection", True),
+        ({"reset": "after"}, "connection", True),
+        ({"truncated": True}, "connection", True),
+        ({"garbage": True}, "bad_response", False),
+        ({"html": True}, "bad_response", False),
+        ({"huge": 64}, "bad_response", False),
+        ({"status": 502}, "http_5xx", False),
+        ({"status": 504}, "http_5xx", True),
+        ({"status": 429}, "http_429", False),
+        ({"status": 401}, "http_other", False),
+        ({"redirect": True}, "http_other", False),
+    ],
+)
+def test_what_the_network_does_is_an_outcome(
+    api: CartApi, sandbox: Sandbox, fault: dict[str, Any], reason: str, ambiguous: bool
+) -> None:
+    """Each fault has its reason; a request that was written and not answered is ambiguous. All within the deadline."""
+    sandbox.set_faults([fault])
+    started = time.monotonic()
+    outcome = api.post(PATH, BODY)
+    assert time.monotonic() - started < DEADLINE + 0.4
+    assert (outcome.result, outcome.reason, outcome.ambiguous) == (Result.RETRYABLE, reason, ambiguous)
+    sandbox.clear_faults()
+    assert api.post(PATH, BODY).result is Result.DELIVERED, "the client must go on working"
+
+
+def test_redirects_are_not_followed(api: CartApi, sandbox: Sandbox) -> None:
+    sandbox.set_faults([{"redirect": f"{sandbox.url}/login"}])
+    assert api.post(PATH, BODY).message == "HTTP 302"
+    assert sandbox.state().elsewhere == 0
+
+
+def test_retry_after_is_told(api: CartApi, sandbox: Sandbox) -> None:
+    sandbox.set_faults([{"status": 429, "headers": {"Retry-After": "7"}}])
+    assert api.post(PATH, BODY).retry_after == 7.0
+
+
+def test_nothing_was_written_where_nobody_listens() -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with CartApi(f"http://127.0.0.1:{port}", timeout=DEADLINE, concurrency=2) as api:
+        outcome = api.post(PATH, BODY)
+    assert (outcome.reason, outcome.ambiguous) == ("connection", False)
+    assert "refused" in outcome.message
+    assert "sk_fake" not in repr(outcome)
+
+
+def test_a_certificate_is_verified_and_an_own_authority_can_be_named(tmp_path: Path) -> None:
+    certificates = write_certificates(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates.broker, password=None)
+    with Sandbox(keys={"sk_fake"}, ssl=context) as sandbox:
+        with CartApi(sandbox.url, timeout=2, concurrency=2) as api:
+            outcome = api.post(PATH, BODY)
+            assert (outcome.result, outcome.reason, outcome.ambiguous) == (Result.RETRYABLE, "connection", False)
+        with CartApi(sandbox.url, timeout=2, concurrency=2, ca_file=certificates.ca) as api:
+            assert api.post(PATH, BODY).result is Result.DELIVERED
+        assert len(sandbox.requests()) == 1
+
+
+def test_a_file_without_a_certificate_is_said(tmp_path: Path) -> None:
+    empty = tmp_path / "ca.pem"
+    empty.write_text("no certificate\n")
+    with pytest.raises(ValueError, match=r"ca\.pem"):
+        CartApi("https://127.0.0.1:1", timeout=1, concurrency=1, ca_file=empty)

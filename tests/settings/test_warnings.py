@@ -1,0 +1,105 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.settings.environments import LEAST
+from worker.settings import FIELDS, load
+
+
+def warnings(**variables: str) -> tuple[str, ...]:
+    return load({**LEAST, **variables}).warnings
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("OPTICO_API_KEYS", "OPTICO_API_KEY"),
+        ("OPTICO_API_KEYS_FILE", "OPTICO_API_KEY_FILE"),
+        ("OPTICO_CA", "OPTICO_CA_FILE"),
+        ("KAFKA_TOPIC", "KAFKA_TOPICS"),
+        ("KAFKA_BOOTSTRAP_SERVER", "KAFKA_BOOTSTRAP_SERVERS"),
+        ("KAFKA_GROUPID", "KAFKA_GROUP_ID"),
+        ("WORKER_TOPICS", "KAFKA_TOPICS"),
+        ("WORKER_API_KEY_FILE", "OPTICO_API_KEY_FILE"),
+        ("WORKER_HTTP_PROT", "WORKER_HTTP_PORT"),
+        ("WORKER_HTP_PORT", "WORKER_HTTP_PORT"),
+        ("WORKER_PORT", "WORKER_HTTP_PORT"),
+    ],
+)
+def test_an_unknown_variable_is_warned_of_with_the_nearest_known_one(name: str, nearest: str) -> None:
+    assert warnings(**{name: "9464"}) == (
+        f"{name}: unknown, so it has no effect; the nearest known variable is {nearest}",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("KAFKA_SERVICE_HOST", "10.0.0.1"),
+        ("KAFKA_SERVICE_PORT", "9092"),
+        ("KAFKA_SERVICE_PORT_TCP_CLIENT", "9092"),
+        ("KAFKA_PORT", "tcp://10.0.0.1:9092"),
+        ("KAFKA_PORT", "9092"),
+        ("KAFKA_PORT_9092_TCP", "tcp://10.0.0.1:9092"),
+        ("KAFKA_PORT_9092_TCP_PROTO", "tcp"),
+        ("KAFKA_PORT_9092_TCP_PORT", "9092"),
+        ("KAFKA_PORT_9092_TCP_ADDR", "10.0.0.1"),
+        ("KAFKA_PORT_53_UDP_ADDR", "10.0.0.1"),
+        ("KAFKA_PORT_53_SCTP", "sctp://10.0.0.1:53"),
+        ("KAFKA_HEADLESS_SERVICE_HOST", "10.0.0.1"),
+        ("OPTICO_WORKER_PORT_9464_TCP_ADDR", "10.0.0.1"),
+        ("WORKER_PORT", "tcp://10.0.0.1:9464"),
+    ],
+)
+def test_a_service_variable_of_kubernetes_is_not_warned_of(name: str, value: str) -> None:
+    assert warnings(**{name: value}) == ()
+
+
+@given(
+    prefix=st.sampled_from(["KAFKA_", "OPTICO_", "WORKER_"]),
+    rest=st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\0="), max_size=40),
+)
+def test_any_other_name_with_our_prefixes_gives_one_printable_warning(prefix: str, rest: str) -> None:
+    name = prefix + rest
+    environ = {**LEAST, name: "secret-looking-value"}
+    if name.removesuffix("_FILE") in FIELDS or name in FIELDS or rest.endswith(("PORT", "HOST", "TCP", "UDP", "SCTP")):
+        return
+
+    found = load(environ).warnings
+
+    assert len(found) == 1
+    assert found[0].isprintable()
+    assert "secret-looking-value" not in found[0]
+    assert found[0].rsplit(" ", 1)[1].removesuffix("_FILE") in {*FIELDS, "OPTICO_CA"}
+
+
+@given(name=st.text(alphabet="ABCKAFOPTIWER_", min_size=1))
+def test_a_name_without_our_prefixes_is_nobodys_business(name: str) -> None:
+    if not name.startswith(("KAFKA_", "OPTICO_", "WORKER_")):
+        assert warnings(**{name: "x"}) == ()
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8080", "http://[::1]", "http://localhost", "https://optico.example"])
+def test_an_address_that_keeps_the_key_private_is_not_warned_of(url: str) -> None:
+    assert warnings(OPTICO_URL=url) == ()
+
+
+@pytest.mark.parametrize("url", ["http://www.optico.fr", "http://10.0.0.1:8080", "http://localhost.example"])
+def test_an_address_that_sends_the_key_in_clear_over_a_network_is_warned_of(url: str) -> None:
+    assert warnings(OPTICO_URL=url) == ("OPTICO_URL: is http, so the API key travels in clear; use https",)
+
+
+def test_credentials_and_certificates_that_the_protocol_ignores_are_warned_of() -> None:
+    sasl = {"KAFKA_SASL_MECHANISM": "PLAIN", "KAFKA_SASL_USERNAME": "worker", "KAFKA_SASL_PASSWORD": "fake"}
+
+    found = warnings(**sasl, KAFKA_SSL_CAFILE=__file__)
+
+    assert [line.split(":")[0] for line in found] == ["KAFKA_SASL_MECHANISM", "KAFKA_SSL_CAFILE, KAFKA_SSL_CERTFILE"]
+    assert warnings(**sasl, KAFKA_SSL_CAFILE=__file__, KAFKA_SECURITY_PROTOCOL="SASL_SSL") == ()
+
+
+def test_a_password_that_travels_in_clear_is_warned_of() -> None:
+    sasl = {"KAFKA_SASL_USERNAME": "worker", "KAFKA_SASL_PASSWORD": "fake", "KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT"}
+
+    assert "travels in clear" in warnings(**sasl, KAFKA_SASL_MECHANISM="PLAIN")[0]
+    assert warnings(**sasl, KAFKA_SASL_MECHANISM="SCRAM-SHA-512") == ()

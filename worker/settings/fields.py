@@ -1,0 +1,164 @@
+"""The kinds of values that a variable may have, each with the words that say what is allowed."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
+
+from annotated_types import Ge, Gt, Le
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    HttpUrl,
+    SecretStr,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+)
+from pydantic.fields import FieldInfo
+from pydantic_settings import NoDecode
+
+from worker.settings.secret import ApiKey
+from worker.settings.variables import FileText
+
+if TYPE_CHECKING:
+    from pydantic.config import JsonDict
+
+INT32 = 2**31 - 1
+MEMBER = "a name (letters, digits, . _ -, at most 249 of them)"
+TOPIC = "a topic's name (letters, digits, . _ -, at most 249 of them)"
+
+
+def variable(
+    default: Any, meaning: str, *, allowed: str = "", secret: bool = False, shown: bool = True, **limits: Any
+) -> Any:
+    """A field with what the documentation and the messages say of it; `...` as default: required.
+
+    `shown`: whether a message may repeat a value that is refused.
+    """
+    notes: JsonDict = {"allowed": allowed, "secret": secret, "shown": shown and not secret}
+    return Field(default, description=meaning, json_schema_extra=notes, **limits)
+
+
+def notes(field: FieldInfo) -> Mapping[str, Any]:
+    """What `variable` noted beside the field's type."""
+    return field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+
+
+def allowed(field: FieldInfo) -> str:
+    """In words: the values that the field takes."""
+    return notes(field)["allowed"] or _choices(field.annotation) or _range(field) or "text"
+
+
+def _choices(annotation: Any) -> str:
+    if get_origin(annotation) is Literal:
+        *others, last = get_args(annotation)
+        return f"{', '.join(others)} or {last}"
+    if get_origin(annotation) in (Union, UnionType):
+        return next(filter(None, map(_choices, get_args(annotation))), "")
+    return _choices(get_args(annotation)[0]) if get_origin(annotation) is Annotated else ""
+
+
+_NUMBERS = {str(int): "a whole number", str(float): "a number"}
+
+
+def _range(field: FieldInfo) -> str:
+    words = _NUMBERS.get(str(field.annotation))
+    if words is None:
+        return ""
+    bounds = {type(bound): bound for bound in field.metadata}
+    if Gt in bounds:
+        return f"{words} above {bounds[Gt].gt}, at most {bounds[Le].le}"
+    return f"{words} from {bounds[Ge].ge} to {bounds[Le].le}"
+
+
+def _split(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+
+
+def _unique(values: tuple[str, ...]) -> tuple[str, ...]:
+    twice = sorted({value for value in values if values.count(value) > 1})
+    if twice:
+        raise ValueError(f"names {', '.join(twice)} more than once; name each topic once")
+    return values
+
+
+def _not_dots(name: str) -> str:
+    if name in {".", ".."}:
+        raise ValueError(f"can't be {name}; set another name")
+    return name
+
+
+def _with_port(server: str) -> str:
+    port = re.search(r":(\d+)$", server)
+    if port and not 0 < int(port[1]) <= 65_535:  # noqa: PLR2004
+        raise ValueError("has a port that is out of range; set host:port with a port from 1 to 65535")
+    return server
+
+
+def _file(path: str) -> str:
+    try:
+        with Path(path).open("rb"):
+            return path
+    except OSError as error:
+        why = error.strerror
+    except ValueError:
+        why = "not a path"
+    raise ValueError(f"names a file that can't be read ({why}); correct the path or its rights")
+
+
+def _base_url(value: str) -> str:
+    try:
+        url = TypeAdapter(HttpUrl).validate_python(value)
+    except ValidationError:
+        url = None
+    if url is None:
+        raise ValueError("is not an http or https address; set it like https://www.optico.fr")
+    if url.username is not None or url.password is not None:
+        raise ValueError("holds a user or a password; leave them out, the API's only credential is OPTICO_API_KEY")
+    if url.query is not None or url.fragment is not None:
+        raise ValueError("holds a query or a fragment (? or #); leave it out")
+    base = str(url).rstrip("/")
+    if base.endswith(("/api/customer-cart", "/api/customer-order")):
+        raise ValueError("names an endpoint; leave /api/... out, the worker adds it")
+    return base
+
+
+def _api_key(value: object) -> object:
+    if isinstance(value, str):
+        return ApiKey(value, value.path if isinstance(value, FileText) else None)
+    return value
+
+
+def _utf8(secret: SecretStr) -> SecretStr:
+    """Refuses what an encoder would refuse later, in an exception that holds the whole of it."""
+    if any("\ud800" <= character <= "\udfff" for character in secret.get_secret_value()):
+        raise ValueError("is not UTF-8 text; set it to the password")
+    return secret
+
+
+def _upper(value: object) -> object:
+    return value.strip().upper() if isinstance(value, str) else value
+
+
+def _lower(value: object) -> object:
+    return value.strip().lower() if isinstance(value, str) else value
+
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[^\p{C}]+$")]
+Name = Annotated[
+    str, StringConstraints(strip_whitespace=True, pattern=r"^[a-zA-Z0-9._-]{1,249}$"), AfterValidator(_not_dots)
+]
+Names = Annotated[tuple[Name, ...], NoDecode, BeforeValidator(_split), AfterValidator(_unique)]
+_SERVER = r"^([A-Za-z_]+://)?(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?$"
+Server = Annotated[str, StringConstraints(pattern=_SERVER), AfterValidator(_with_port)]
+Servers = Annotated[tuple[Server, ...], NoDecode, BeforeValidator(_split)]
+ReadableFile = Annotated[str, AfterValidator(_file)]
+BaseUrl = Annotated[str, AfterValidator(_base_url)]
+Password = Annotated[SecretStr, AfterValidator(_utf8)]
+Key = Annotated[ApiKey, BeforeValidator(_api_key)]
+Currency = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[A-Z]{3}$")]
+Upper = BeforeValidator(_upper)
+Lower = BeforeValidator(_lower)
