@@ -438,3 +438,16 @@ def test_many_threads_together_pass_no_more_than_the_limit() -> None:
         thread.join()
 
     assert len(lines) == 3
+
+
+def test_what_kafka_repeats_is_said_once_in_a_while() -> None:
+    """A broker that is away would fill the log; other libraries' lines are left alone."""
+    stream = StringIO()
+    logs.configure("info", "json", stream)
+    for attempt in range(20):
+        logging.getLogger("kafka.net.manager").warning("Bootstrap %s not ready", attempt)
+        logging.getLogger("kafka.net.connection").error("Connection lost: %s", attempt)
+        logging.getLogger("pyreqwest").warning("something else")
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [line["event"] for line in lines if line["logger"].startswith("kafka")] == ["Bootstrap 0 not ready"]
+    assert sum(line["logger"] == "pyreqwest" for line in lines) == 20

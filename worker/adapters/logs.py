@@ -39,7 +39,7 @@ def configure(
         root.removeHandler(previous)
     root.addHandler(handler)
     root.setLevel(threshold)
-    _quieten_kafka(handler, debug=threshold == logging.DEBUG)
+    _quieten_kafka(handler, threshold)
     logging.captureWarnings(capture=True)
     structlog.configure(
         processors=[structlog.contextvars.merge_contextvars, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -49,9 +49,10 @@ def configure(
     )
 
 
-def _quieten_kafka(handler: logging.Handler, *, debug: bool) -> None:
+def _quieten_kafka(handler: logging.Handler, threshold: int) -> None:
     """The client tells each lost connection ten times over, and all of it again at each attempt."""
-    logging.getLogger("kafka").setLevel(logging.DEBUG if debug else logging.WARNING)
+    debug = threshold == logging.DEBUG
+    logging.getLogger("kafka").setLevel(logging.DEBUG if debug else max(threshold, logging.WARNING))
     for name in ("transport", "connection", "selector"):
         logging.getLogger(f"kafka.net.{name}").setLevel(logging.NOTSET if debug else logging.CRITICAL)
     if not debug:
