@@ -2,10 +2,14 @@
 """Writes the pages that repeat what the code says. `--check` writes nothing and fails if one is stale."""
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
+from prometheus_client.core import Metric
 from pydantic.fields import FieldInfo
 
+from worker.adapters.metrics import LABELS, PREFIX, Metrics
+from worker.ports import Snapshot
 from worker.settings import GROUPS
 from worker.settings.fields import allowed, notes
 
@@ -56,7 +60,44 @@ def _row(name: str, field: FieldInfo) -> str:
     return f"| `{name}` | {default} | {allowed(field)} | {field.description}{secret} |"
 
 
-PAGES = {"configuration.md": configuration}
+METRICS = f"""\
+<!-- Generated from worker/adapters/metrics.py by `{RENEW}`: change it there. -->
+
+# Metrics
+
+Served at `/metrics` in Prometheus' text format, from the first moment on; every series whose labels are known starts at
+zero. Durations are in seconds, points in time in UNIX seconds (0: never). No label holds an id. Series of a partition
+exist only on the worker that owns it.
+
+| metric | type | labels | what it says |
+|---|---|---|---|
+"""
+
+
+def metrics() -> str:
+    """The page on the metrics: one scrape of a worker that has done nothing."""
+    nothing = Snapshot.nothing()
+    families = Metrics(lambda: nothing, topics=("carts",)).registry.collect()
+    return METRICS + "".join(sorted(_metric(family) for family in families))
+
+
+def _metric(family: Metric) -> str:
+    name = family.name + ("_total" if family.type == "counter" else "")
+    labels: dict[str, dict[str, None]] = {label: {} for label in LABELS.get(name.removeprefix(PREFIX), ())}
+    for sample in family.samples:
+        for label, value in sample.labels.items():
+            if label != "le":
+                labels.setdefault(label, {})[value] = None
+    told = "; ".join(_label(name, values) for name, values in labels.items()) or "-"
+    return f"| `{name}` | {family.type} | {told} | {family.documentation} |\n"
+
+
+def _label(name: str, values: Iterable[str]) -> str:
+    fixed = [] if name in ("topic", "partition", "version", "python") else [f"`{value}`" for value in values]
+    return f"`{name}`: {', '.join(fixed)}" if fixed else f"`{name}`"
+
+
+PAGES = {"configuration.md": configuration, "metrics.md": metrics}
 
 
 def main(arguments: list[str]) -> int:

@@ -57,6 +57,12 @@ class Snapshot:
     commits: Counter[str]
     polled_at: float
 
+    @classmethod
+    def nothing(cls) -> "Snapshot":
+        """A worker that has done nothing yet."""
+        none: frozenset[str] = frozenset()
+        return cls(Counts(), 0, 0, 0, 0, 0.0, {}, none, none, Counter(), Counter(), 0.0)
+
 
 class Record(Protocol):
     """A record as the client hands it out. `timestamp` in milliseconds, -1 where it has none."""

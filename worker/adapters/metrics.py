@@ -51,6 +51,12 @@ HELP: Mapping[str, str] = {
 }
 
 
+#: Labels of series that exist only once there is a partition.
+LABELS: Mapping[str, tuple[str, ...]] = dict.fromkeys(
+    ("consumer_lag", "unread_records", "committed_offset"), ("topic", "partition")
+)
+
+
 class Metrics:
     """The worker's registry and what is measured directly. Thread-safe.
 
@@ -155,8 +161,7 @@ def _flags(name: str, reasons: tuple[str, ...], active: Iterable[str]) -> Metric
 
 def _partitions(snapshot: Snapshot) -> Iterator[Metric]:
     lag, unread, committed = (
-        GaugeMetricFamily(PREFIX + name, HELP[name], labels=["topic", "partition"])
-        for name in ("consumer_lag", "unread_records", "committed_offset")
+        GaugeMetricFamily(PREFIX + name, HELP[name], labels=labels) for name, labels in LABELS.items()
     )
     for partition, state in snapshot.partitions.items():
         labels = [partition.topic, str(partition.partition)]
