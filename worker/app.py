@@ -78,7 +78,7 @@ class Worker:
         self._commits = Commits(desk, view)
         self._limited = RateLimited(limit=5, interval=10.0)
         self._intake = Intake(
-            desk, view, self._commits, decode, defaults, optico.max_requests_per_second, self._rejected
+            desk, view, self._commits, decode, defaults, optico.max_requests_per_second, self._rejected, self._warn
         )
         self._api = CartApi(
             optico.url, timeout=optico.timeout_seconds, concurrency=optico.max_concurrency, ca_file=optico.ca_file
@@ -126,6 +126,7 @@ class Worker:
         self._http.close()
         self._api.close()
         if self._crew.failure is None:
+            log.info("the worker has stopped")
             return DONE
         log.critical("the worker ends with a failure", reason=self._crew.failure, threads_left=left)
         sys.stderr.flush()

@@ -12,7 +12,7 @@ from worker.core.ownership import Partition
 from worker.engine.commits import Commits
 from worker.engine.desk import Desk
 from worker.engine.view import View
-from worker.ports import Consumer, Record, UnavailableError
+from worker.ports import Consumer, Record, UnavailableError, Warn
 
 log = structlog.get_logger(__name__)
 
@@ -37,8 +37,10 @@ class Intake:
     defaults: Defaults
     max_requests_per_second: float
     rejected: Callable[[Partition, Record, Invalid], None]
+    warn: Warn
     _next_tick: float = 0.0
     _next_ends: float = 0.0
+    _owned: int = 0
 
     def turn(self, consumer: Consumer, *, draining: bool = False) -> None:
         """One round: poll, take in, commit, and now and then the rest. Raises FatalError.
@@ -49,7 +51,7 @@ class Intake:
         try:
             batches = consumer.poll(POLL_TIMEOUT)
         except UnavailableError as error:
-            log.warning("polling failed; trying again", error=str(error))
+            self.warn("polling failed; trying again", per="poll", error=str(error))
             time.sleep(POLL_TIMEOUT)
             batches = {}
         now = self.desk.clock()
@@ -120,6 +122,8 @@ class Intake:
             owned = list(outbox.owned)
             unknown = [partition for partition, owner in outbox.owned.items() if owner.end is None]
         self.view.ends = {partition: end for partition, end in (self.view.ends | ends).items() if partition in owned}
+        if len(owned) != self._owned:
+            self._owned, self._next_tick = len(owned), now  # the share of the rate has changed with it
         if unknown or now >= self._next_ends:
             self._next_ends = now + ENDS_INTERVAL
             consumer.request_ends(owned)
