@@ -1,0 +1,113 @@
+"""Brokers for the tests, started when the first test asks for one.
+
+A real Kafka needs Java and Maven. Without them the tests that want one are skipped on a developer's machine and fail
+in CI, where a skipped test would prove nothing.
+"""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any, NoReturn, Protocol
+
+import pytest
+
+from tests.brokers.distribution import MissingError
+from tests.brokers.kafka import ExternalCluster, KafkaCluster
+from worker.sandbox.broker import EmbeddedBroker
+
+_REAL = {"kafka", "kafka_cluster", "topic"}
+
+
+class TopicFactory(Protocol):
+    """Creates a topic with a name of its own and returns the name."""
+
+    def __call__(self, partitions: int = 1, replication: int = -1, **config: str) -> str: ...
+
+
+class ClusterFactory(Protocol):
+    """Starts a cluster for one test, with KafkaCluster's arguments; it is gone at the test's end."""
+
+    def __call__(self, brokers: int = 1, **options: Any) -> KafkaCluster: ...
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # kafka-python reads its schemas with a function that Python 3.11 and 3.12 call deprecated.
+    for name in ("read_text", "open_text"):
+        config.addinivalue_line("filterwarnings", f"ignore:{name} is deprecated:DeprecationWarning")
+    # It forgets sockets whose connection is refused, or not there yet when the client is closed. They come to light in
+    # whatever test runs next. (Our servers' sockets say proto=0.)
+    forgotten = r"unclosed <(socket\.socket|ssl\.SSLSocket) fd=\d+, family=2, type=1, proto=6,"
+    config.addinivalue_line("filterwarnings", f"ignore:{forgotten}:ResourceWarning")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Who asks for a real broker is an integration test, said or not."""
+    for item in items:
+        if _REAL & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.integration)
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[KafkaCluster | ExternalCluster]:
+    """One broker for all tests: KAFKA_TEST_BOOTSTRAP_SERVERS, or one of our own. Not to be stopped."""
+    external = ExternalCluster.from_environment()
+    if external is not None:
+        yield external
+        return
+    with ExitStack() as stack:
+        yield _start(stack, KafkaCluster())
+
+
+@pytest.fixture
+def topic(kafka: KafkaCluster | ExternalCluster) -> Iterator[TopicFactory]:
+    """A factory of topics on `kafka`, which are deleted at the test's end."""
+    with ExitStack() as stack:
+
+        def create(partitions: int = 1, replication: int = -1, **config: str) -> str:
+            name = f"test-{secrets.token_hex(6)}"
+            kafka.create_topic(name, partitions, replication, {key.replace("_", "."): config[key] for key in config})
+            stack.callback(kafka.delete_topic, name)
+            return name
+
+        yield create
+
+
+@pytest.fixture
+def group() -> str:
+    """The name of a consumer group that nobody else uses."""
+    return f"test-{secrets.token_hex(6)}"
+
+
+@pytest.fixture
+def kafka_cluster() -> Iterator[ClusterFactory]:
+    """A factory of clusters whose brokers the test may stop and kill."""
+    if ExternalCluster.from_environment() is not None:
+        _absent("this test stops brokers, which those of KAFKA_TEST_BOOTSTRAP_SERVERS are not for")
+    with ExitStack() as stack:
+
+        def start(brokers: int = 1, **options: Any) -> KafkaCluster:
+            return _start(stack, KafkaCluster(brokers, **options))
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def embedded() -> Iterator[EmbeddedBroker]:
+    """The demo's broker, for all tests: quick, but not quite Kafka."""
+    with EmbeddedBroker() as broker:
+        yield broker
+
+
+def _start(stack: ExitStack, cluster: KafkaCluster) -> KafkaCluster:
+    try:
+        return stack.enter_context(cluster)
+    except MissingError as missing:
+        _absent(str(missing))
+
+
+def _absent(reason: str) -> NoReturn:
+    if os.environ.get("CI"):
+        pytest.fail(f"in CI nothing may be skipped: {reason}", pytrace=False)
+    pytest.skip(reason)
