@@ -15,7 +15,7 @@ log = structlog.get_logger(__name__)
 POLL_STALLED_AFTER = 60.0
 #: A member that the group can't settle with, though its coordinator answers. A rebalance takes its slowest member's
 #: poll interval (60 s here) at most.
-UNSTABLE_FOR_TOO_LONG = 240.0
+UNSTABLE_FOR_TOO_LONG = 150.0
 #: Beyond a request's deadline: a sender that is still in it then will not come back.
 REQUEST_OVERDUE = 30.0
 

@@ -12,13 +12,15 @@ from worker.core.ownership import Partition
 from worker.engine.commits import Commits
 from worker.engine.desk import Desk
 from worker.engine.view import View
-from worker.ports import Consumer, Record, UnavailableError, Warn
+from worker.ports import Consumer, Membership, Record, UnavailableError, Warn
 
 log = structlog.get_logger(__name__)
 
 Decode = Callable[[bytes | None, Defaults], Decoded | Skipped | Invalid]
-#: How long a poll waits for records (s): the pace of everything else that this thread does.
-POLL_TIMEOUT = 0.1
+#: How long a poll waits for records (s): the pace of everything else that this thread does. A join that ends between
+#: two polls can be lost by kafka-python 3.0.12; while one is under way there are as few gaps as the pace allows.
+POLL_TIMEOUT = 0.2
+JOINING_POLL_TIMEOUT = 0.8
 #: Time between two looks at the group's size and the rate's share, and between two at the log ends (s).
 TICK = 1.0
 ENDS_INTERVAL = 10.0
@@ -49,7 +51,8 @@ class Intake:
         """
         self._pause(consumer, draining=draining)
         try:
-            batches = consumer.poll(POLL_TIMEOUT)
+            joining = self.view.membership is Membership.JOINING
+            batches = consumer.poll(JOINING_POLL_TIMEOUT if joining else POLL_TIMEOUT)
         except UnavailableError as error:
             self.warn("polling failed; trying again", per="poll", error=str(error))
             time.sleep(POLL_TIMEOUT)
