@@ -42,9 +42,10 @@ class Event:
 class Slot:
     """A place in a lane's queue, held by the newest event of its partition.
 
-    `due` and `not_before` are monotonic seconds, the latter what the API itself asked for. `attempts` are those that
-    count, `tries` all consecutive failures (they set the delay). `mark`: answers that other entities had had at the
-    previous attempt. `confirming`: the event was delivered already and will be sent once more.
+    `due` and `not_before` are monotonic seconds; before the latter it is no probe either, because the API itself asked
+    for that or because it is too early to confirm. `attempts` are those that count, `tries` all consecutive failures
+    (they set the delay). `mark`: answers that other entities had had at the previous attempt. `confirming`: the event
+    was delivered already and will be sent once more.
     """
 
     event: Event

@@ -78,7 +78,7 @@ class Lanes:
         return None if first is None else first[0]
 
     def to_probe(self, now: float) -> Lane | None:
-        """Never-tried entities first, then the one tried longest ago; none that the API itself told to wait."""
+        """Never-tried entities first, then the one tried longest ago; none whose `not_before` is ahead."""
         waiting = (lane for lane in self._lanes.values() if lane.in_flight is None and _may_probe(lane.waiting[0], now))
         return min(waiting, key=lambda lane: -1.0 if lane.tried_at is None else lane.tried_at, default=None)
 

@@ -128,10 +128,7 @@ class Outbox:
         if now < self.paused_until or now > self._last_start:
             return None
         probe = self.gate.shut is not None
-        if probe:
-            lane = self._probe(now)
-        else:
-            lane = self._lanes.due(now)
+        lane = self._probe(now) if probe else self._lanes.due(now)
         if lane is None or not self.rate.take(now):
             return None
         self.gate.probing = self.gate.probing or probe
@@ -295,7 +292,8 @@ class Outbox:
         if owner.position is not None and offset < owner.position:
             # The log went back (topic recreated, offsets out of range): what we hold belongs to another log.
             self.release([partition], "lost", now)
-            owner = self._owners.begin(partition, now)
+            suspended, owner = owner.suspended, self._owners.begin(partition, now)
+            owner.suspended = suspended
         self.counts.consumed[partition[0]] += 1
         return owner
 
@@ -315,7 +313,7 @@ class Outbox:
     def _replace(self, lane: Lane, slot: Slot, event: Event) -> None:
         """The newer event takes the waiting one's place, in the queue and in time."""
         if slot.confirming and slot.tries == 0:
-            slot.due = event.read_at + self.rules.window
+            slot.due, slot.not_before = event.read_at + self.rules.window, 0.0
             self._lanes.replan(lane)
         self._supersede(lane, slot, event)
 
@@ -355,8 +353,9 @@ class Outbox:
             lane.suspects &= {own}
         elif lane.suspects - {own} and not lane.waiting:
             slot.confirming = True
-            slot.due = now + CONFIRM_AFTER
+            slot.due = slot.not_before = now + CONFIRM_AFTER  # not as a probe either: early it would confirm nothing
             slot.attempts = slot.tries = 0
+            slot.mark = self._answers - lane.answers
             lane.waiting.append(slot)
             return Settled(first=True)
         self._deliver(lane, slot.event)
@@ -374,8 +373,7 @@ class Outbox:
         newer = lane.slot_of(slot.event.owner)
         if newer is not None:
             lane.waiting.remove(newer)
-            self._supersede(lane, slot, newer.event)
-            slot.due = max(slot.due, newer.due)
+            self._supersede(lane, slot, newer.event)  # it keeps the retry's time
             exhausted = False
         elif exhausted and self.rules.dead_letters:
             message = f"given up after {slot.attempts} attempts that counted; the last one: {outcome.message}"

@@ -22,7 +22,7 @@ class Rate:
         if self.per_second == 0 and per_second:
             self._tokens = 1.0  # the first request after an assignment does not wait for its token
         self.per_second = per_second
-        self._at = now
+        self._at = max(self._at, now)
         self._tokens = min(self._tokens, self._burst)
 
     def take(self, now: float) -> bool:
@@ -46,11 +46,11 @@ class Rate:
 
     @property
     def _burst(self) -> float:
-        return max(1.0, self.per_second or 0.0)
+        return max(1.0, self.per_second) if self.per_second else 0.0
 
     def _refill(self, now: float) -> None:
         if self.per_second is None:
             return
         # A float's rounding must not leave a waiter a hair short of its token, for ever waking too early.
         self._tokens = min(self._burst, self._tokens + max(0.0, now - self._at) * self.per_second + 1e-9)
-        self._at = now
+        self._at = max(self._at, now)  # whoever changes the rate may have read the clock before a taker did

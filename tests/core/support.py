@@ -1,0 +1,184 @@
+"""An outbox with a clock and a log of its own, so that a test says only what it is about."""
+
+from dataclasses import dataclass, field
+
+from worker.core.event import Entity
+from worker.core.lane import Delivery
+from worker.core.outbox import Outbox
+from worker.core.outcome import DELIVERED, Outcome, Result
+from worker.core.ownership import Partition
+from worker.core.rules import Rules, Settled
+
+START = 1000.0
+WINDOW = 0.5
+#: So far away that nothing is left over by then.
+LONG = 100_000.0
+
+P0 = Partition("carts", 0)
+P1 = Partition("carts", 1)
+A, B, C, D, E = (Entity("cart", letter) for letter in "abcde")
+
+SERVER_ERROR = Outcome(Result.RETRYABLE, "http_5xx", "HTTP 503")
+TIMED_OUT = Outcome(Result.RETRYABLE, "timeout", "no answer", ambiguous=True)
+NOT_CONNECTED = Outcome(Result.RETRYABLE, "connection", "refused")
+TOO_MANY = Outcome(Result.RETRYABLE, "http_429", "HTTP 429")
+KEY_REFUSED = Outcome(Result.KEY_REFUSED, "invalid_api_key", "Invalid API key")
+REJECTED = Outcome(Result.REJECTED, "unknown_visit_id", "Unknown visit_id")
+ANSWERS = (DELIVERED, REJECTED)
+
+
+def no_jitter(failures: int) -> float:
+    return min(2.0 ** min(failures, 10), 30.0)
+
+
+def retry_after(seconds: float, reason: str = "http_5xx") -> Outcome:
+    return Outcome(Result.RETRYABLE, reason, "wait", retry_after=seconds)
+
+
+@dataclass
+class Box:
+    """Time moves only by `pass_time` and `until`; payloads are the offsets' own numbers, as `cart:a@0:3`."""
+
+    outbox: Outbox
+    now: float = START
+    positions: dict[Partition, int] = field(default_factory=dict)
+
+    def add(self, entity: Entity, partition: Partition = P0) -> int:
+        offset = self.positions.setdefault(partition, 0)
+        self.positions[partition] += 1
+        payload = f"{entity}@{partition.partition}:{offset}"
+        assert self.outbox.add(partition, offset, entity, payload, size=100, occurred_at=0.0, now=self.now)
+        return offset
+
+    def skip(self, partition: Partition = P0) -> int:
+        offset = self.positions.setdefault(partition, 0)
+        self.positions[partition] += 1
+        assert self.outbox.skip(partition, offset, "tombstone", self.now)
+        return offset
+
+    def refuse(self, entity: Entity | None = None, partition: Partition = P0) -> int:
+        offset = self.positions.setdefault(partition, 0)
+        self.positions[partition] += 1
+        assert self.outbox.refuse(
+            partition,
+            offset,
+            None,
+            size=100,
+            kind=entity.kind if entity else "unknown",
+            entity_id=entity.id if entity else None,
+            reason="invalid_event",
+            message="expected an object",
+            now=self.now,
+        )
+        return offset
+
+    def own(self, partition: Partition, *, end: int | None = 0) -> None:
+        """Assigns the partition; with `end` 0 it has nothing to catch up with, with None nobody knows yet."""
+        assert self.outbox.assign([partition], self.now) == [partition]
+        self.outbox.advance(partition, self.positions.setdefault(partition, 0), self.now)
+        if end is not None:
+            self.outbox.set_end(partition, end, self.now)
+
+    def lose(self, partition: Partition, *, committed: int = 0) -> int:
+        """Releases the partition; whoever owns it next reads on from `committed`."""
+        released = self.outbox.release([partition], "revoked", self.now)
+        self.positions[partition] = committed
+        return released
+
+    def pass_time(self, seconds: float) -> None:
+        self.now += seconds
+        self.outbox.tick(self.now)
+
+    def until(self, time: float) -> None:
+        assert time >= self.now
+        self.now = time
+        self.outbox.tick(self.now)
+
+    def take(self) -> Delivery:
+        delivery = self.outbox.take(self.now)
+        assert delivery is not None, f"nothing to take at {self.now}"
+        return delivery
+
+    def nothing(self) -> bool:
+        return self.outbox.take(self.now) is None
+
+    def settle(self, delivery: Delivery, outcome: Outcome = DELIVERED) -> Settled:
+        return self.outbox.settle(delivery, outcome, self.now)
+
+    def next(self) -> Delivery:
+        """Waits for the next request, however long."""
+        for _ in range(1000):
+            delivery = self.outbox.take(self.now)
+            if delivery is not None:
+                return delivery
+            wake_at = self.outbox.wake_at(self.now)
+            assert wake_at is not None, "nothing will ever be due"
+            assert wake_at < self.now + LONG, "nothing will ever be due"
+            self.until(max(wake_at, self.now))
+        raise AssertionError("it wakes and wakes, and has nothing")
+
+    def send(self, entity: Entity, outcome: Outcome = DELIVERED, partition: Partition = P0) -> Settled:
+        """Adds an event, waits for its turn and settles it."""
+        self.add(entity, partition)
+        delivery = self.next()
+        assert delivery.entity == entity
+        return self.settle(delivery, outcome)
+
+    def start(self, *entities: Entity) -> list[Delivery]:
+        """One request in flight for each."""
+        for entity in entities:
+            self.add(entity)
+        self.pass_time(WINDOW)
+        taken = {delivery.entity: delivery for delivery in [self.take() for _ in entities]}
+        return [taken[entity] for entity in entities]
+
+    def shut(self, outcome: Outcome = SERVER_ERROR) -> None:
+        """Shuts the gate by five failures of A, B and C, all of which then wait."""
+        a, b, c = self.start(A, B, C)
+        for delivery in (a, b, c):
+            self.settle(delivery, outcome)
+        while self.outbox.gate.shut is None:
+            self.settle(self.next(), outcome)
+
+    @property
+    def committable(self) -> int | None:
+        return self.outbox.owned[P0].committable()
+
+
+def box(
+    *,
+    dead_letters: bool = False,
+    max_attempts: int = 50,
+    window: float = WINDOW,
+    max_pending: int = 50_000,
+    max_pending_bytes: int = 64 * 1024 * 1024,
+    partitions: tuple[Partition, ...] = (P0,),
+) -> Box:
+    rules = Rules(
+        no_jitter,
+        window=window,
+        max_pending=max_pending,
+        max_pending_bytes=max_pending_bytes,
+        max_attempts=max_attempts,
+        dead_letters=dead_letters,
+    )
+    made = Box(Outbox(rules))
+    for partition in partitions:
+        made.own(partition)
+    return made
+
+
+def overtaken(ambiguous: Outcome = TIMED_OUT, **rules: int) -> tuple[Box, Delivery]:
+    """The state at offset 0 is ambiguous; that at offset 1 is in flight."""
+    made = box(**rules)  # type: ignore[arg-type]
+    (first,) = made.start(A)
+    made.add(A)
+    made.settle(first, ambiguous)
+    return made, made.next()
+
+
+def awaiting(ambiguous: Outcome = TIMED_OUT, **rules: int) -> Box:
+    """The newer state was delivered just now, and awaits its confirmation."""
+    made, second = overtaken(ambiguous, **rules)
+    made.settle(second)
+    return made

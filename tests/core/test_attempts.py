@@ -1,0 +1,224 @@
+"""Attempts: one counts only if the API answered another entity since; what is used up becomes a dead letter."""
+
+import pytest
+
+from tests.core.support import (
+    ANSWERS,
+    KEY_REFUSED,
+    NOT_CONNECTED,
+    P0,
+    P1,
+    SERVER_ERROR,
+    TIMED_OUT,
+    TOO_MANY,
+    A,
+    B,
+    Box,
+    C,
+    D,
+    box,
+    retry_after,
+)
+from worker.core.outcome import DELIVERED, Outcome
+from worker.core.rules import Settled
+
+
+def attempt(made: Box, outcome: Outcome = SERVER_ERROR) -> Settled:
+    """One attempt of A, which waits for it."""
+    delivery = made.next()
+    assert delivery.entity == A
+    return made.settle(delivery, outcome)
+
+
+def answered(made: Box, outcome: Outcome = DELIVERED) -> None:
+    """The API answers B; the time for that is short beside any retry."""
+    made.add(B)
+    made.pass_time(0.5)
+    taken = [made.take()]
+    while taken[-1].entity != B:
+        taken.append(made.take())
+    for delivery in taken:
+        made.settle(delivery, outcome if delivery.entity == B else SERVER_ERROR)
+
+
+def poison(**rules: int | bool) -> Box:
+    made = box(**rules)  # type: ignore[arg-type]
+    made.add(A)
+    return made
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+@pytest.mark.parametrize("failure", [SERVER_ERROR, TIMED_OUT, NOT_CONNECTED])
+def test_an_attempt_counts_if_another_entity_was_answered_since_the_previous_one(
+    failure: Outcome, answer: Outcome
+) -> None:
+    made = poison()
+    attempt(made)
+    for count in (1, 2, 3):
+        answered(made, answer)
+        assert attempt(made, failure).attempts == count
+
+
+def test_without_an_answer_for_another_entity_no_attempt_counts() -> None:
+    made = poison(max_attempts=1, dead_letters=True)
+    for _ in range(100):
+        settled = attempt(made)
+        assert (settled.attempts, settled.exhausted) == (0, False)
+    assert len(made.outbox.letters) == 0
+
+
+def test_one_answer_counts_one_attempt_and_no_more() -> None:
+    made = poison()
+    attempt(made)
+    answered(made)
+    assert [attempt(made).attempts for _ in range(3)] == [1, 1, 1]
+
+
+def test_many_answers_count_one_attempt() -> None:
+    made = poison()
+    attempt(made, retry_after(60.0))
+    for _ in range(10):
+        made.send(B)
+    assert attempt(made).attempts == 1
+
+
+def test_an_answer_for_the_entity_itself_does_not_count() -> None:
+    made = box(partitions=(P0, P1))
+    made.add(A, P0)
+    made.settle(made.next(), SERVER_ERROR)
+    made.add(A, P1)
+    made.settle(made.next(), DELIVERED)
+    made.settle(made.next(), SERVER_ERROR)
+    made.add(A, P0)
+    assert made.settle(made.next(), SERVER_ERROR).attempts == 0
+
+
+@pytest.mark.parametrize("outcome", [TOO_MANY, KEY_REFUSED])
+def test_a_429_or_a_refused_key_never_counts(outcome: Outcome) -> None:
+    made = box(max_attempts=1, dead_letters=True)
+    made.start(C)  # so that there is always another that waits
+    made.add(A)
+    attempt(made)
+    for _ in range(20):
+        answered(made)
+        settled = attempt(made, outcome)
+        assert (settled.attempts, settled.exhausted) == (0, False)
+
+
+def test_failures_of_others_do_not_count() -> None:
+    made = poison()
+    attempt(made)
+    made.add(B)
+    for _ in range(3):
+        delivery = made.next()
+        settled = made.settle(delivery, SERVER_ERROR)
+        assert settled.attempts == 0
+
+
+def test_after_so_many_attempts_the_event_becomes_a_dead_letter() -> None:
+    made = poison(max_attempts=3, dead_letters=True)
+    attempt(made)
+    for _ in range(2):
+        answered(made)
+        assert not attempt(made).exhausted
+    answered(made)
+    settled = attempt(made)
+    assert (settled.exhausted, settled.retry_in, settled.attempts) == (True, None, 3)
+    assert made.committable == 0
+    (letter,) = made.outbox.letters.take(made.now, 10)
+    assert (letter.reason, letter.attempts, letter.kind, letter.id) == ("attempts_exhausted", 3, "cart", "a")
+    made.outbox.letter_written(letter)
+    assert made.outbox.counts.rejected == {("cart", "attempts_exhausted"): 1}
+    assert (made.outbox.pending, made.committable) == (0, 4)
+
+
+def test_without_a_dead_letter_topic_it_stays_is_retried_and_says_so_each_time() -> None:
+    made = poison(max_attempts=2)
+    attempt(made)
+    for count in range(1, 6):
+        answered(made)
+        settled = attempt(made)
+        assert (settled.attempts, settled.exhausted) == (count, count >= 2)
+        assert settled.retry_in is not None
+    assert (made.committable, len(made.outbox.letters)) == (0, 0)
+    attempt(made, DELIVERED)
+    assert made.outbox.pending == 0
+
+
+def test_replacement_resets_the_count() -> None:
+    made = poison(max_attempts=3, dead_letters=True)
+    attempt(made)
+    for _ in range(2):
+        answered(made)
+        attempt(made)
+    made.add(A)
+    answered(made)
+    settled = attempt(made)
+    assert (settled.attempts, settled.exhausted) == (1, False)
+
+
+def test_replacement_in_flight_resets_the_count_even_of_the_last_attempt() -> None:
+    made = poison(max_attempts=1, dead_letters=True)
+    attempt(made)
+    answered(made)
+    delivery = made.next()
+    newest = made.add(A)
+    settled = made.settle(delivery, SERVER_ERROR)
+    assert (settled.attempts, settled.exhausted) == (0, False)
+    assert len(made.outbox.letters) == 0
+    assert made.next().event.offset == newest
+
+
+def test_a_probe_never_counts() -> None:
+    """Not even where others were answered since: the gate is shut, so it is an outage."""
+    made = poison(max_attempts=1, dead_letters=True)
+    attempt(made, retry_after(100.0))
+    answered(made)
+    for delivery in made.start(B, C, D):
+        made.settle(delivery, SERVER_ERROR)
+    while made.outbox.gate.shut is None:
+        made.settle(made.next(), SERVER_ERROR)
+    probed = 0
+    while probed < 3:
+        delivery = made.next()
+        settled = made.settle(delivery, SERVER_ERROR)
+        assert (delivery.probe, settled.attempts, settled.exhausted) == (True, 0, False)
+        probed += delivery.entity == A
+
+
+def test_a_confirmation_counts_from_the_delivery_on() -> None:
+    """What others were answered before the state was delivered is no sign that its confirmation is poison."""
+    made = box(max_attempts=1, dead_letters=True)
+    (first,) = made.start(A)
+    made.add(A)
+    made.settle(first, TIMED_OUT)
+    answered(made)
+    made.settle(made.next())
+    confirmation = made.next()
+    assert confirmation.confirming
+    settled = made.settle(confirmation, SERVER_ERROR)
+    assert (settled.attempts, settled.exhausted) == (0, False)
+
+
+def test_a_confirmation_has_all_attempts_of_its_own() -> None:
+    made = box(max_attempts=2, dead_letters=True)
+    (first,) = made.start(A)
+    made.add(A)
+    made.settle(first, TIMED_OUT)
+    answered(made)
+    assert attempt(made).attempts == 1
+    attempt(made, DELIVERED)
+    assert attempt(made).attempts == 0
+    answered(made)
+    settled = attempt(made)
+    assert (settled.attempts, settled.exhausted) == (1, False)
+
+
+def test_an_outage_of_an_hour_exhausts_nobody() -> None:
+    made = box(max_attempts=2, dead_letters=True)
+    made.shut()
+    end = made.now + 3600.0
+    while made.now < end:
+        delivery = made.next()
+        assert not made.settle(delivery, TIMED_OUT).exhausted
+    assert (made.outbox.unsettled, len(made.outbox.letters)) == (3, 0)

@@ -1,0 +1,333 @@
+"""Ownership: assign, suspend, release, return; what settles under an old epoch settles nothing."""
+
+import pytest
+
+from tests.core.support import (
+    KEY_REFUSED,
+    P0,
+    P1,
+    REJECTED,
+    SERVER_ERROR,
+    TIMED_OUT,
+    TOO_MANY,
+    A,
+    B,
+    Box,
+    C,
+    D,
+    box,
+)
+from worker.core.gate import Shut
+from worker.core.outcome import DELIVERED, Outcome
+
+OUTCOMES = [DELIVERED, REJECTED, SERVER_ERROR, TIMED_OUT, TOO_MANY, KEY_REFUSED]
+
+
+def test_what_is_not_owned_is_not_taken_in() -> None:
+    made = box(partitions=())
+    outbox = made.outbox
+    assert not outbox.add(P0, 0, A, None, size=1, occurred_at=0.0, now=made.now)
+    assert not outbox.skip(P0, 0, "tombstone", made.now)
+    assert not outbox.refuse(
+        P0, 0, None, size=1, kind="cart", entity_id=None, reason="invalid_event", message="", now=made.now
+    )
+    outbox.advance(P0, 5, made.now)
+    outbox.set_end(P0, 5, made.now)
+    assert outbox.counts.consumed.total() == outbox.pending == outbox.pending_bytes == outbox.unsettled == 0
+    assert outbox.committable() == {}
+
+
+def test_assigning_says_which_partitions_are_new() -> None:
+    made = box()
+    assert made.outbox.assign([P0, P1], made.now) == [P1]
+    assert set(made.outbox.owned) == {P0, P1}
+
+
+def test_nothing_may_be_committed_before_a_position_is_known() -> None:
+    made = box(partitions=())
+    made.outbox.assign([P0], made.now)
+    assert made.outbox.committable() == {}
+    made.outbox.advance(P0, 7, made.now)
+    assert made.outbox.committable() == {P0: 7}
+
+
+def test_what_is_committed_is_not_offered_again() -> None:
+    made = box()
+    made.send(A)
+    offsets = made.outbox.committable()
+    assert offsets == {P0: 1}
+    made.outbox.committed(offsets)
+    assert made.outbox.committable() == {}
+    made.skip()
+    assert made.outbox.committable() == {P0: 2}
+
+
+def test_a_commit_that_was_not_acknowledged_is_offered_again() -> None:
+    made = box()
+    made.send(A)
+    assert made.outbox.committable() == made.outbox.committable() == {P0: 1}
+
+
+def test_no_commit_passes_an_unsettled_event() -> None:
+    made = box()
+    made.add(A)
+    for entity in (B, C):
+        made.add(entity)
+    made.pass_time(0.5)
+    a, b, c = made.take(), made.take(), made.take()
+    made.settle(c)
+    made.settle(b)
+    assert made.committable == 0
+    made.settle(a)
+    assert made.committable == 3
+
+
+def test_a_gap_in_the_log_costs_nothing() -> None:
+    made = box()
+    made.send(A)
+    made.outbox.advance(P0, 1_000_000, made.now)
+    made.positions[P0] = 1_000_000
+    assert made.committable == 1_000_000
+    made.send(B)
+    assert made.committable == 1_000_001
+
+
+def test_a_position_never_goes_back_by_itself() -> None:
+    made = box()
+    made.send(A)
+    made.outbox.advance(P0, 0, made.now)
+    assert made.committable == 1
+
+
+def test_a_partition_that_is_about_to_go_starts_nothing_more_but_is_read_and_committed() -> None:
+    made = box()
+    (first,) = made.start(A)
+    made.outbox.suspend([P0])
+    made.add(B)
+    made.pass_time(60.0)
+    assert made.nothing()
+    assert made.outbox.busy([P0]) == 1
+    made.settle(first)
+    assert made.outbox.busy([P0]) == 0
+    assert made.outbox.committable() == {P0: 1}
+
+
+def test_a_retry_of_a_partition_that_is_about_to_go_does_not_start() -> None:
+    made = box()
+    (first,) = made.start(A)
+    made.outbox.suspend([P0])
+    made.settle(first, SERVER_ERROR)
+    made.pass_time(60.0)
+    assert made.nothing()
+    assert made.outbox.wake_at(made.now) is None
+
+
+def test_a_partition_that_is_retained_goes_on_with_what_it_has() -> None:
+    made = box()
+    made.add(A)
+    made.outbox.suspend([P0])
+    made.pass_time(1.0)
+    assert made.nothing()
+    assert made.outbox.assign([P0], made.now) == []
+    assert made.take().event.offset == 0
+    assert made.outbox.counts.released.total() == 0
+
+
+def test_other_partitions_go_on_while_one_is_about_to_go() -> None:
+    made = box(partitions=(P0, P1))
+    made.add(A, P0)
+    made.add(B, P1)
+    made.outbox.suspend([P0])
+    assert made.next().entity == B
+    assert (made.outbox.busy([P0]), made.outbox.busy([P1]), made.outbox.busy([P0, P1])) == (0, 1, 1)
+
+
+def test_what_is_unsettled_when_a_partition_is_revoked_is_released() -> None:
+    made = box(partitions=(P0, P1))
+    made.add(A, P0)
+    made.add(B, P0)
+    made.add(C, P1)
+    assert made.outbox.release([P0], "revoked", made.now) == 2
+    assert made.outbox.counts.released == {"revoked": 2}
+    assert (made.outbox.pending, made.outbox.unsettled) == (1, 1)
+    assert P0 not in made.outbox.committable()
+    made.settle(made.next())
+    assert made.outbox.wake_at(made.now) is None
+
+
+def test_releasing_what_is_not_owned_releases_nothing() -> None:
+    made = box()
+    assert made.outbox.release([P1], "lost", made.now) == 0
+    assert made.outbox.counts.released.total() == 0
+
+
+@pytest.mark.parametrize("outcome", OUTCOMES)
+def test_what_settles_under_an_old_epoch_settles_nothing(outcome: Outcome) -> None:
+    made = box(dead_letters=True, max_attempts=0)
+    (late,) = made.start(A)
+    made.lose(P0)
+    made.own(P0)
+    made.add(B)
+    settled = made.settle(late, outcome)
+    assert settled.stale
+    assert (settled.retry_in, settled.first, settled.exhausted) == (None, False, False)
+    assert made.outbox.committable() == {P0: 0}
+    assert (made.outbox.unsettled, made.outbox.pending, len(made.outbox.letters)) == (1, 1, 0)
+    assert made.outbox.counts.delivered.total() == made.outbox.counts.rejected.total() == 0
+
+
+@pytest.mark.parametrize("outcome", OUTCOMES)
+def test_an_entity_whose_partition_returns_in_flight_waits_for_its_old_request(outcome: Outcome) -> None:
+    made = box()
+    (late,) = made.start(A)
+    made.lose(P0)
+    made.own(P0)
+    made.add(A)
+    made.pass_time(60.0)
+    if outcome is not KEY_REFUSED:
+        assert made.nothing()
+    made.settle(late, outcome)
+    if made.outbox.gate.shut is None:
+        again = made.next()
+        assert (again.event.offset, again.event.owner.alive) == (0, True)
+        made.settle(again)
+        assert made.committable == 1
+
+
+def test_a_late_failure_under_an_old_epoch_is_not_retried() -> None:
+    made = box()
+    (late,) = made.start(A)
+    made.lose(P0)
+    made.settle(late, SERVER_ERROR)
+    assert (made.outbox.pending, made.outbox.wake_at(made.now)) == (0, None)
+
+
+def test_a_late_answer_under_an_old_epoch_still_says_how_the_api_is() -> None:
+    made = box(partitions=(P0, P1))
+    made.add(D, P1)
+    late = made.next()
+    made.shut()
+    made.lose(P1)
+    settled = made.settle(late, DELIVERED)
+    assert settled.stale
+    assert settled.gate is not None
+    assert settled.gate.shut is None
+    assert made.outbox.gate.shut is None
+
+
+def test_a_refused_key_under_an_old_epoch_shuts_the_gate_when_nothing_else_waits() -> None:
+    made = box()
+    (late,) = made.start(A)
+    made.lose(P0)
+    settled = made.settle(late, KEY_REFUSED)
+    assert settled.gate is not None
+    assert settled.gate.shut is Shut.INVALID_API_KEY
+
+
+def test_a_refused_key_under_an_old_epoch_is_one_of_two_while_another_entity_waits() -> None:
+    made = box(partitions=(P0, P1))
+    (late,) = made.start(A)
+    made.add(B, P1)
+    made.lose(P0)
+    assert made.settle(late, KEY_REFUSED).gate is None
+    assert made.outbox.gate.shut is None
+
+
+def test_a_request_of_a_partition_that_is_gone_is_nobodys_business_but_its_entitys() -> None:
+    made = box()
+    made.start(A)
+    made.lose(P0)
+    assert made.outbox.busy([P0]) == 0
+    assert made.outbox.in_flight == 1
+    made.own(P0)
+    assert made.outbox.busy([P0]) == 0
+
+
+def test_a_partition_may_come_and_go_often_while_one_request_is_under_way() -> None:
+    made = box()
+    (late,) = made.start(A)
+    for _ in range(10):
+        made.lose(P0)
+        made.own(P0)
+        made.add(A)
+        made.pass_time(1.0)
+        assert made.nothing()
+    made.settle(late)
+    made.settle(made.take())
+    assert (made.outbox.pending, made.committable, made.outbox.in_flight) == (0, 1, 0)
+
+
+# The log goes back: the topic was recreated, or offsets were out of range.
+
+
+def went_back(made: Box) -> None:
+    made.positions[P0] = 0
+
+
+def test_a_log_that_goes_back_is_another_log() -> None:
+    made = box()
+    made.send(A)
+    made.add(A)
+    made.add(B)
+    went_back(made)
+    made.add(C)
+    assert made.outbox.counts.released == {"lost": 2}
+    assert (made.outbox.unsettled, made.outbox.pending) == (1, 1)
+    assert made.outbox.committable() == {P0: 0}
+
+
+def test_after_the_log_went_back_all_of_it_is_read_and_settled() -> None:
+    made = box()
+    (late,) = made.start(A)
+    made.add(B)
+    went_back(made)
+    made.add(A)
+    made.outbox.set_end(P0, 1, made.now)
+    assert made.settle(late).stale
+    made.settle(made.next())
+    assert (made.outbox.pending, made.committable) == (0, 1)
+
+
+@pytest.mark.parametrize("dead_letters", [True, False])
+def test_a_skipped_or_unreadable_record_notices_it_too(*, dead_letters: bool) -> None:
+    made = box(dead_letters=dead_letters)
+    made.add(A)
+    made.add(B)
+    went_back(made)
+    made.skip()
+    assert made.outbox.counts.released == {"lost": 2}
+    made.refuse()
+    went_back(made)
+    made.refuse()
+    assert made.committable == (0 if dead_letters else 1)
+
+
+def test_every_event_is_accounted_for_whatever_happens() -> None:
+    made = box(dead_letters=True)
+    made.send(A)
+    made.send(A, REJECTED)
+    made.add(B)
+    made.add(B)
+    made.skip()
+    made.refuse()
+    assert made.outbox.counts.consumed.total() == made.outbox.counts.settled() + made.outbox.unsettled
+    made.lose(P0)
+    assert made.outbox.counts.consumed.total() == made.outbox.counts.settled() == 6
+    assert made.outbox.counts.consumed == {"carts": 6}
+
+
+def test_the_oldest_unsettled_event_is_known_by_when_it_was_read() -> None:
+    made = box(partitions=(P0, P1))
+    assert made.outbox.oldest_read_at() is None
+    made.pass_time(1.0)
+    made.add(A, P1)
+    oldest = made.now
+    made.pass_time(0.1)
+    made.add(B, P0)
+    assert made.outbox.oldest_read_at() == oldest
+    delivery = made.next()
+    assert delivery.entity == A
+    assert made.outbox.oldest_start() == made.now
+    made.settle(delivery)
+    assert made.outbox.oldest_read_at() == pytest.approx(oldest + 0.1)
+    assert made.outbox.oldest_start() is None
