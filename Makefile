@@ -9,7 +9,7 @@ PIP := $(BIN)/pip --quiet --disable-pip-version-check
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command 'make lock' pyproject.toml
 
-.PHONY: help demo test lint unit integration bench docs lock clean setup
+.PHONY: help demo test lint unit integration image bench docs lock clean setup
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -18,7 +18,7 @@ demo: setup ## everything on this machine: a broker, a stand-in for the API, tra
 	@$(BIN)/optico-worker demo
 
 test: lint ## lint, types, import rules, unit, property and integration tests on a real Kafka
-	@$(BIN)/pytest --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
+	@$(BIN)/pytest -m 'not image' --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
 
 lint: setup ## ruff, mypy, import-linter
 	@$(BIN)/ruff check --quiet .
@@ -27,7 +27,7 @@ lint: setup ## ruff, mypy, import-linter
 	@$(BIN)/lint-imports --no-cache >$(VENV)/lint-imports.log || { cat $(VENV)/lint-imports.log; exit 1; }
 
 unit: setup ## the tests that need neither Java nor Kafka
-	@$(BIN)/pytest -m 'not integration' $(PYTEST_ARGS)
+	@$(BIN)/pytest -m 'not integration and not image' $(PYTEST_ARGS)
 
 integration: setup ## the tests on a real Kafka (Java 17 and Maven, or KAFKA_TEST_BOOTSTRAP_SERVERS)
 	@$(BIN)/pytest -m integration $(PYTEST_ARGS)
@@ -35,12 +35,19 @@ integration: setup ## the tests on a real Kafka (Java 17 and Maven, or KAFKA_TES
 bench: setup ## intake, delivery and memory, each beside its limit in the same run
 	@$(BIN)/python -m tests.bench
 
-docs: setup ## renews the pages that are generated
+image: setup ## builds the image without a Docker engine and runs it (buildah, mmdebstrap, root)
+	@$(BIN)/pytest -m image tests/image $(PYTEST_ARGS)
+
+docs: setup ## renews the pages, the dashboard and the schema that are generated
 	@$(BIN)/python docs/generate.py
+	@$(BIN)/python helm/generate.py
+	@$(BIN)/python helm/dashboard.py
 
 lock: setup ## renews requirements/*.txt: exact versions with hashes
 	@$(COMPILE) -o requirements/run.txt
 	@$(COMPILE) --extra sandbox --group dev -c requirements/run.txt -o requirements/dev.txt
+	@echo 'hatchling>=1.27' | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --custom-compile-command 'make lock' -c requirements/dev.txt - -o requirements/build.txt
 
 clean: ## removes what was set up
 	@rm -rf $(VENV) .coverage* .mypy_cache .ruff_cache .hypothesis .import_linter_cache
@@ -53,7 +60,7 @@ $(VENV)/.installed: requirements/dev.txt pyproject.toml
 		|| { echo "too old: $$($(PYTHON) --version); Python 3.11 or newer is needed (make PYTHON=python3.12 ...)"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
 		|| { echo "missing: Python's venv module (Debian: apt-get install python3-venv)"; exit 1; }
-	@echo "setting up $(VENV) ..."
+	@echo "setting up $(VENV) (about a minute) ..."
 	@$(PYTHON) -m venv $(VENV)
 	@$(PIP) install --require-hashes -r requirements/dev.txt
 	@$(PIP) install --no-deps --no-build-isolation -e .

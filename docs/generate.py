@@ -33,6 +33,10 @@ once and exits with 2.
 - **Secrets** are never logged, printed or exported. A key that was given as a file can be replaced while the worker
   runs: it reads the file again when the API refuses the key.
 - Where a value is one of several words, capitals don't matter.
+- **Proxies.** `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` are obeyed for requests to the API, as by most
+  programs: the key passes through an HTTP proxy in clear if `OPTICO_URL` is not https.
+- **Refused by Kafka.** A wrong user or password ends the process with a reason, as waiting would not mend it; brokers
+  that are away are waited for.
 
 The least that is needed:
 

@@ -38,6 +38,8 @@ DONE, FAILED = 0, 1
 #: What a revocation waits beyond a request's deadline (s), and the time that leaving the group may take.
 REVOKE_MARGIN = 1.0
 LEAVE_WITHIN = 5.0
+#: The time between two accounts of the warnings that were held back (s).
+COUNT_INTERVAL = 10.0
 #: The wait between two attempts to connect at the start (s).
 _LONGEST_CONNECT_WAIT = 10.0
 
@@ -77,6 +79,7 @@ class Worker:
         metrics = Metrics(status.snapshot, kafka.topics)
         self._commits = Commits(desk, view)
         self._limited = RateLimited(limit=5, interval=10.0)
+        self._next_count = 0.0
         self._intake = Intake(
             desk, view, self._commits, decode, defaults, optico.max_requests_per_second, self._rejected, self._warn
         )
@@ -114,7 +117,17 @@ class Worker:
         intake = self._crew.start("intake", self._take_in)
         while intake.is_alive() and not self._crew.failed.wait(0.5):
             self._crew.inspect()
+            if self._desk.clock() >= self._next_count:
+                self._next_count = self._desk.clock() + COUNT_INTERVAL
+                self._tell_what_was_left_out()
+        self._tell_what_was_left_out()
         return self._end(intake)
+
+    def _tell_what_was_left_out(self) -> None:
+        """A burst of warnings that has ended must not hide how many there were."""
+        for key, count in self._limited.left_out().items():
+            event, per = key if isinstance(key, tuple) else (key, None)
+            log.warning("more of the same was not logged line by line", of=event, kind=per, suppressed=count)
 
     def _end(self, intake: threading.Thread) -> int:
         """After a failure the worker still stops in good order if it can, so that others take over at once."""

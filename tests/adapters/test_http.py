@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -111,3 +112,23 @@ def test_a_file_without_a_certificate_is_said(tmp_path: Path) -> None:
     empty.write_text("no certificate\n")
     with pytest.raises(ValueError, match=r"ca\.pem"):
         CartApi("https://127.0.0.1:1", timeout=1, concurrency=1, ca_file=empty)
+
+
+@pytest.mark.parametrize("value", ["bientôt", "\xf4", "soon", ""])
+def test_an_unreadable_retry_after_is_none(value: str) -> None:
+    """A header that no standard allows is no reason to give up the answer, let alone the worker."""
+    answer = b"HTTP/1.1 503 x\r\nRetry-After: " + value.encode("latin-1") + b"\r\nContent-Length: 0\r\n\r\n"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            connection = server.accept()[0]
+            with connection:
+                connection.recv(65536)
+                connection.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with CartApi(f"http://127.0.0.1:{server.getsockname()[1]}", timeout=5, concurrency=1) as api:
+            outcome = api.post(PATH, BODY)
+        thread.join(5)
+    assert (outcome.reason, outcome.retry_after) == ("http_5xx", None)

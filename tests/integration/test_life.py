@@ -5,8 +5,9 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
-from tests.brokers.tools import group_members, produce, read_all, wait_until
+from tests.brokers.tools import Record, group_members, produce, read_all, wait_until
 from tests.conftest import ClusterFactory, TopicFactory
 from tests.integration.conftest import Stage
 from tests.integration.events import cart, version
@@ -204,3 +205,38 @@ def test_scram_over_tls_with_an_own_authority(kafka_cluster: ClusterFactory) -> 
             assert w.exit_code(timeout=40) == 1
             assert "uthentication" in w.log_text()
             assert "sk_fake_wrong" not in w.log_text()
+
+
+def test_letters_that_are_too_large_lose_what_does_not_fit_and_hold_nobody_up(
+    stage: Stages, topic: TopicFactory
+) -> None:
+    """First the value goes, then the record's own headers, then its key; small letters beside them stay whole."""
+    s = stage()
+    letters = topic(max_message_bytes="4000")
+    huge = b"x" * 5000
+    s.produce(
+        [
+            Record(b"small", b"{"),
+            Record(b"value", huge),
+            Record(b"headers", huge, (("trace", huge),)),
+            Record(huge, b"{"),
+            cart("good"),
+        ]
+    )
+    with worker(**s.settings(KAFKA_DLQ_TOPIC=letters)) as w:
+        s.wait_all_committed()
+        assert w.stop() == 0
+    written = {int(dict(letter.headers)["dlq.offset"]): letter for letter in read_all(s.bootstrap, letters)}
+    assert sorted(written) == [0, 1, 2, 3]
+    assert [written[offset].key for offset in range(4)] == [b"small", b"value", b"headers", None]
+    assert [written[offset].value for offset in range(4)] == [b"{", b"", b"", b""]
+    assert [dict(written[offset].headers).get("dlq.truncated") for offset in range(4)] == [None, b"1", b"1", b"1"]
+
+
+def test_a_stop_before_it_has_started_is_a_stop() -> None:
+    """SIGTERM while it is still being loaded ends it with 0, and without a traceback."""
+    with worker(KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:9", KAFKA_TOPICS="carts", OPTICO_URL="http://127.0.0.1:9") as w:
+        status = f"/proc/{w.pid}/status"
+        wait_until(lambda: int(Path(status).read_text().split("SigCgt:")[1].split()[0], 16) & (1 << 14), "a handler")
+        assert w.stop(timeout=15) == 0
+        assert "Traceback" not in w.log_text()

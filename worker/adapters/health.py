@@ -53,6 +53,7 @@ class HealthServer:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = 128  # a full one costs a probe the second that it has
     block_on_close = False
 
     def handle_error(self, request: Any, client_address: Any) -> None:

@@ -10,6 +10,7 @@ from typing import Self
 from pyreqwest.bytes import Bytes
 from pyreqwest.client import SyncClient, SyncClientBuilder
 from pyreqwest.exceptions import BuilderError, PyreqwestError, RequestTimeoutError
+from pyreqwest.response import SyncResponse
 
 from worker import __version__
 from worker.core.outcome import Outcome, classify, connection_failed, parse_retry_after, timed_out
@@ -53,7 +54,7 @@ class CartApi:
         try:
             with self._client.post(self._base + path).body_bytes(body).build_streamed() as response:
                 answer = _read(response.body_reader.read_chunk)
-                retry_after = parse_retry_after(response.get_header("retry-after"), time.time())
+                retry_after = parse_retry_after(_header(response, "retry-after"), time.time())
                 return classify(response.status, answer, retry_after)
         except RequestTimeoutError:
             return timed_out()
@@ -69,6 +70,13 @@ class CartApi:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _header(response: SyncResponse, name: str) -> str | None:
+    try:
+        return response.get_header(name)
+    except ValueError:  # not ASCII: as good as absent
+        return None
 
 
 def _certificates(path: Path) -> bytes:

@@ -9,6 +9,7 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from datetime import date
+from io import TextIOWrapper
 from typing import Any, Literal, TextIO
 from urllib.parse import quote, quote_plus
 
@@ -31,6 +32,8 @@ def configure(
     and format; other handlers of the root logger stay. Writing may block as long as the stream does.
     """
     stream = sys.stderr if stream is None else stream
+    if isinstance(stream, TextIOWrapper):
+        stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # JSON is UTF-8, whatever the locale
     threshold = logging.getLevelNamesMapping()[level.upper()]
     handler = _Handler(stream)
     handler.setFormatter(_formatter(_console(stream) if fmt == "console" else _json, Mask(secrets)))
@@ -52,7 +55,8 @@ def configure(
 def _quieten_kafka(handler: logging.Handler, threshold: int) -> None:
     """The client tells each lost connection ten times over, and all of it again at each attempt."""
     debug = threshold == logging.DEBUG
-    logging.getLogger("kafka").setLevel(logging.DEBUG if debug else max(threshold, logging.WARNING))
+    # At its own debug level the client writes whole frames, and so whole events.
+    logging.getLogger("kafka").setLevel(logging.INFO if debug else max(threshold, logging.WARNING))
     for name in ("transport", "connection", "selector"):
         logging.getLogger(f"kafka.net.{name}").setLevel(logging.NOTSET if debug else logging.CRITICAL)
     if not debug:
@@ -104,6 +108,12 @@ class RateLimited:
             return False
         emit(event, **fields, **({"suppressed": suppressed} if suppressed else {}))
         return True
+
+    def left_out(self) -> dict[Hashable, int]:
+        """What was held back and not told since, by key; from now on it counts as told."""
+        with self._lock:
+            told, self._suppressed = self._suppressed, {}
+            return told
 
     def admit(self, key: Hashable) -> int | None:
         """How many were held back before this one, which may pass; None: it may not."""

@@ -1,5 +1,6 @@
 """What an exchange with the API means for an event. Rules: the event contract's table of outcomes."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC
@@ -103,11 +104,18 @@ def _retryable(status: int, reason: str, retry_after: float | None) -> Outcome:
     return Outcome(Result.RETRYABLE, reason, f"HTTP {status}", retry_after=retry_after, ambiguous=ambiguous)
 
 
+def _parse(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return json.loads(body)  # PHP escapes half a surrogate pair, which orjson refuses
+
+
 def _envelope(body: bytes) -> tuple[str, str] | None:
     """(status, message) of the API's JSON envelope; None where the body is anything else."""
     try:
-        answer: Any = orjson.loads(body)
-    except (orjson.JSONDecodeError, RecursionError):
+        answer: Any = _parse(body)
+    except (ValueError, RecursionError):
         return None
     if not isinstance(answer, dict) or answer.get("status") not in ("success", "error"):
         return None

@@ -1,5 +1,6 @@
 """Senders: each takes an event that is due, makes the request, and settles what came of it."""
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,10 +31,12 @@ class Form(Protocol):
 
 
 class Key(Protocol):
-    """The API key. `reload` reads it again where it comes from a file; True: it changed."""
+    """The API key. `reload` reads it again where it comes from a file (True: it changed); `problem`: why it can't."""
 
     @property
     def value(self) -> str: ...
+    @property
+    def problem(self) -> str | None: ...
     def reload(self) -> bool: ...
 
 
@@ -57,8 +60,8 @@ class Sender:
             self._report(delivery, outcome, settled)
 
     def _send(self, delivery: Delivery) -> Outcome:
-        if delivery.probe and self.key.reload():
-            log.info("the API key file has changed; trying the new key")
+        if delivery.probe:
+            self._reload_key()
         try:
             form = self.encode(delivery.event.payload.value, self.defaults)
         except Exception as error:
@@ -73,6 +76,14 @@ class Sender:
             )
         return self.api.post(form.path, form.body + b"&key=" + quote_plus(self.key.value).encode())
 
+    def _reload_key(self) -> None:
+        if self.key.reload():
+            log.info("the API key file has changed; trying the new key")
+        elif self.key.problem is not None:
+            self.warn(
+                "the API key file can't be used; the key stays as it was", per="key_file", problem=self.key.problem
+            )
+
     def _report(self, delivery: Delivery, outcome: Outcome, settled: Settled) -> None:
         if settled.first:
             self.measure.delivered(delivery.entity.kind, max(0.0, time.time() - delivery.event.occurred_at))
@@ -85,7 +96,7 @@ class Sender:
                 "the API rejected an event; it is not sent again",
                 per=outcome.reason,
                 reason=outcome.reason,
-                message=outcome.message,
+                message=_without_values(outcome.message),
                 **_where(delivery),
             )
         elif settled.exhausted:
@@ -101,6 +112,11 @@ class Sender:
             )  # fmt: skip
         elif outcome.result is not Result.DELIVERED:
             log.debug("a request failed", reason=outcome.reason, retry_in=settled.retry_in, **_where(delivery))
+
+
+def _without_values(message: str) -> str:
+    """The API's own words, in case it repeats what it was sent: no addresses, no numbers of a length that names."""
+    return re.sub(r"\S+@\S+|\d[\d .+()-]{4,}\d", "…", message)
 
 
 def _where(delivery: Delivery) -> dict[str, Any]:

@@ -39,12 +39,13 @@ class ApiKey:
     Neither `repr` nor `str` shows it. Raises ValueError for a key that can't be one: empty, or with control characters.
     """
 
-    __slots__ = ("_known", "_lock", "_path", "_value")
+    __slots__ = ("_known", "_lock", "_path", "_problem", "_value")
 
     def __init__(self, text: str, path: Path | None = None) -> None:
         self._value = _clean(text)
         self._known = frozenset({self._value})
         self._path = path
+        self._problem: str | None = None
         self._lock = threading.Lock()
 
     @property
@@ -62,6 +63,11 @@ class ApiKey:
         """Every value that it has had: what must appear in no log line."""
         return self._known
 
+    @property
+    def problem(self) -> str | None:
+        """Why the file could not be used when it was read last; None: it could."""
+        return self._problem
+
     def reload(self) -> bool:
         """Reads the file again; True if the key changed.
 
@@ -70,11 +76,13 @@ class ApiKey:
         """
         with self._lock:
             try:
-                if self._path is None or not self._path.is_file():
+                if self._path is None or self._path.is_fifo():
                     return False
                 value = _clean(read_text(self._path))
-            except (OSError, ValueError):
+            except (OSError, ValueError) as error:
+                self._problem = error.strerror or type(error).__name__ if isinstance(error, OSError) else str(error)
                 return False
+            self._problem = None
             if value == self._value:
                 return False
             self._known |= {value}  # first: whoever sees the new value finds it masked

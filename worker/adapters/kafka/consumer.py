@@ -4,6 +4,7 @@ Verified with 3.0.12, which is pinned. Rebalance listeners run on the client's I
 `close`) waits for them: a join starts nowhere else. So no partition comes or goes while a batch is being taken in.
 """
 
+import struct
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -26,6 +27,8 @@ log = structlog.get_logger(__name__)
 MAX_POLL_RECORDS = 1000
 #: Another member waits at most this long for one that does not answer to a rebalance (s).
 MAX_POLL_INTERVAL = 60.0
+#: Polls in a row that find the heartbeat off in a stable group: one may fall between two steps of a join.
+POLLS_UNTIL_FENCED = 3
 LATEST = -1
 _OFFSET_REQUEST_TIMEOUT_MS = 10_000
 _ASSIGNORS = {"cooperative-sticky": CooperativeStickyAssignor, "range": RangePartitionAssignor}
@@ -44,6 +47,7 @@ class GroupConsumer:
         self._topics = settings.topics
         self._rack = settings.client_rack
         eager = settings.assignor != "cooperative-sticky"
+        self._fenced_for = 0
         self._ends_future: Any = None
         self._ends_asked: list[Partition] = []
         self._consumer = connect(
@@ -70,6 +74,9 @@ class GroupConsumer:
         )
         self._listener = _Listener(self._consumer, rebalance, eager=eager, wait_at_most=in_flight_at_most)
         self._consumer.subscribe(topics=list(settings.topics), listener=self._listener)
+        # Under eager assignors every rebalance hands out everything in one round.
+        self._joins_once_more = settings.group_instance_id is not None and not eager
+        self._watch_joins(tells_generation=self._joins_once_more)
         self._await_metadata(connect_timeout)
 
     def poll(self, timeout: float) -> Mapping[Partition, Sequence[Record]]:
@@ -78,8 +85,10 @@ class GroupConsumer:
                 records: Mapping[Partition, Sequence[Record]] = self._consumer.poll(timeout_ms=timeout * 1000)
         except FatalError as error:
             raise FatalError(f"{error}; next offsets to read: {self._positions()}") from error
+        self._check_fenced()
         if self._listener.failure is not None:
             raise FatalError(f"a rebalance failed: {self._listener.failure!r}") from self._listener.failure
+        self._join_once_more()
         return records
 
     def position(self, partition: Partition) -> int | None:
@@ -146,9 +155,52 @@ class GroupConsumer:
         state = str(self._consumer.group_metadata().state)
         return Membership.STABLE if "stable" in state.lower() else Membership.JOINING
 
+    def _check_fenced(self) -> None:
+        """A static member whose name another has taken: the library stops its heartbeat and says nothing more."""
+        coordinator = self._consumer._coordinator
+        fenced = coordinator.stable() and not coordinator._heartbeat_enabled and not coordinator.rejoining
+        self._fenced_for = self._fenced_for + 1 if fenced else 0
+        if self._fenced_for >= POLLS_UNTIL_FENCED:
+            raise FatalError("another member of the group has taken this KAFKA_GROUP_INSTANCE_ID")
+
     def _positions(self) -> dict[str, int | None]:
         owned = [Partition(*partition) for partition in self._consumer.assignment()]
         return {str(partition): self.position(partition) for partition in sorted(owned)}
+
+    def _watch_joins(self, *, tells_generation: bool) -> None:
+        """Who joins without its former generation has lost what it had: others own it by now.
+
+        The library tells that before a join only, not where it is the answer to one. And its cooperative assignor goes
+        on claiming those partitions, whereupon the leader hands them out while their owners still have them.
+
+        `tells_generation`: as the Java client does, in its form. A join that says nothing new starts no rebalance.
+        """
+        coordinator = self._consumer._coordinator
+        says = coordinator.group_protocols
+
+        def group_protocols() -> Any:
+            if coordinator._generation.is_lost():
+                self._listener.lose(self._consumer.assignment())
+                self._consumer._subscription.assign_from_subscribed([])
+                for assignor in coordinator._assignors.values():
+                    assignor.member_assignment = None
+            protocols = says()
+            if tells_generation:
+                for _, metadata in protocols:
+                    metadata.user_data = struct.pack(">i", coordinator._generation.generation_id)
+            return protocols
+
+        coordinator.group_protocols = group_protocols
+
+    def _join_once_more(self) -> None:
+        """A static member is given what its predecessor had, without a rebalance (KIP-345).
+
+        If that one ended after it had let partitions go, and before the round that hands them on (KIP-429), they would
+        be nobody's until somebody else comes or goes. So a new process asks for a round; nothing else moves in it.
+        """
+        if self._joins_once_more and self.membership() is Membership.STABLE:
+            self._joins_once_more = False
+            self._consumer._coordinator.request_rejoin()
 
     def _await_metadata(self, timeout: float) -> None:
         """Joining before the topics are known would end in an empty assignment, and a second rebalance for nothing."""
@@ -188,8 +240,14 @@ class _Listener(AsyncConsumerRebalanceListener):  # type: ignore[misc]
             self.failure = error
 
     async def on_partitions_lost(self, lost: Iterable[TopicPartition]) -> None:
+        self.lose(lost)
+
+    def lose(self, lost: Iterable[TopicPartition]) -> None:
+        """Partitions that are others' already: nothing of them may be committed."""
+        gone = [Partition(*partition) for partition in lost]
         try:
-            self._rebalance.release([Partition(*partition) for partition in lost], "lost")
+            if gone:
+                self._rebalance.release(gone, "lost")
         except Exception as error:  # noqa: BLE001
             self.failure = error
 

@@ -3,6 +3,7 @@
 import socket
 import time
 from collections.abc import Sequence
+from enum import IntEnum
 from typing import Any
 
 import structlog
@@ -25,6 +26,15 @@ _LARGEST = 256 * 1024 * 1024
 _TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 
 
+class Part(IntEnum):
+    """How much of the original a letter has, from all of it to what every topic takes."""
+
+    ALL = 0
+    NO_VALUE = 1
+    NO_HEADERS = 2
+    NO_KEY = 3
+
+
 class DeadLetterTopic:
     """See `worker.ports.DeadLetters`. Connects at the first letter, and anew after a failure."""
 
@@ -37,12 +47,20 @@ class DeadLetterTopic:
     def write(self, letters: Sequence[Letter]) -> list[Letter]:
         try:
             producer = self._connected()
-            sent = [(letter, self._send(producer, letter, truncated=False)) for letter in letters]
-            return [letter for letter, future in sent if self._acknowledged(producer, letter, future)]
+            sent = [(letter, self._send(producer, letter, Part.ALL)) for letter in letters]
+            # One letter that is too large fails its whole batch: those are sent again one by one.
+            return [letter for letter, future in sent if _acknowledged(future) or self._write_alone(producer, letter)]
         except (KafkaError, UnavailableError, FatalError) as error:
             # An authentication failure sticks to the client's node: only a new client tries again.
             self.close()
             raise UnavailableError(f"topic {self._topic}: {error}") from error
+
+    def _write_alone(self, producer: Any, letter: Letter) -> bool:
+        """As much of it as the broker takes. What is left out is found by the letter's coordinates."""
+        for part in Part:
+            if _acknowledged(self._send(producer, letter, part)):
+                return True
+        raise UnavailableError(f"not even an empty letter is small enough for topic {self._topic}")
 
     def close(self) -> None:
         producer, self._producer = self._producer, None
@@ -58,6 +76,8 @@ class DeadLetterTopic:
                 KafkaProducer,
                 self._settings,
                 acks="all",
+                # An idempotent producer is dead after one refusal; letters are at least once anyway.
+                enable_idempotence=False,
                 max_block_ms=int(_METADATA_WITHIN * 1000),
                 request_timeout_ms=5_000,
                 delivery_timeout_ms=int(_ACKNOWLEDGED_WITHIN * 1000) - 1_000,
@@ -67,26 +87,19 @@ class DeadLetterTopic:
             )
         return self._producer
 
-    def _send(self, producer: Any, letter: Letter, *, truncated: bool) -> Any:
+    def _send(self, producer: Any, letter: Letter, part: Part) -> Any:
         record: Record = letter.event.payload
-        headers = self._headers(letter, record)
-        if truncated:
+        headers = self._headers(letter, record if part <= Part.NO_VALUE else None)
+        if part > Part.ALL:
             headers.append((PREFIX + "truncated", b"1"))
-        return producer.send(
-            self._topic, key=record.key, value=b"" if truncated else record.value or b"", headers=headers
-        )
+        value = record.value or b"" if part is Part.ALL else b""
+        return producer.send(self._topic, key=record.key if part < Part.NO_KEY else None, value=value, headers=headers)
 
-    def _acknowledged(self, producer: Any, letter: Letter, future: Any) -> bool:
-        try:
-            future.get(timeout=_ACKNOWLEDGED_WITHIN)
-        except _TOO_LARGE:
-            self._send(producer, letter, truncated=True).get(timeout=_ACKNOWLEDGED_WITHIN)
-        return True
-
-    def _headers(self, letter: Letter, record: Record) -> list[tuple[str, bytes]]:
+    def _headers(self, letter: Letter, keep_own_of: Record | None) -> list[tuple[str, bytes]]:
         topic, partition, offset = letter.event.coordinates
+        record: Record = letter.event.payload
         own = [(name, value or b"") for name, value in record.headers]  # the client refuses null values
-        redrives = next((value for name, value in own if name == PREFIX + "redrives"), b"0")
+        redrives = next((value for name, value in own if name == PREFIX + "redrives"), b"0")[:10]
         said = {
             "reason": letter.reason,
             "message": letter.message,
@@ -95,11 +108,22 @@ class DeadLetterTopic:
             "offset": offset,
             "timestamp": record.timestamp,
             "entity": letter.kind,
-            "id": letter.id or "",
+            "id": (letter.id or "")[:1000],
             "attempts": letter.attempts,
             "failed_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "worker": self._worker,
         }
         headers = [(PREFIX + name, str(value).encode()) for name, value in said.items()]
         headers.append((PREFIX + "redrives", redrives))
-        return headers + [(name, value) for name, value in own if not name.startswith(PREFIX)]
+        if keep_own_of is not None:
+            headers += [(name, value) for name, value in own if not name.startswith(PREFIX)]
+        return headers
+
+
+def _acknowledged(future: Any) -> bool:
+    """Waits for it. False: refused as too large. Raises KafkaError for anything else."""
+    try:
+        future.get(timeout=_ACKNOWLEDGED_WITHIN)
+    except _TOO_LARGE:
+        return False
+    return True

@@ -1,0 +1,132 @@
+{{- /* What all pods of the release share. Called with a dict: context; restartPolicy: of what is not a worker. */ -}}
+{{- define "optico-worker.podCommon" -}}
+{{- $values := .context.Values -}}
+serviceAccountName: {{ include "optico-worker.serviceAccountName" .context }}
+automountServiceAccountToken: false
+enableServiceLinks: false
+{{- with .restartPolicy }}
+restartPolicy: {{ . }}
+{{- end }}
+{{- with $values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+securityContext:
+  {{- toYaml $values.podSecurityContext | nindent 2 }}
+{{- range $key := list "nodeSelector" "tolerations" "affinity" "priorityClassName" "runtimeClassName" "schedulerName" "hostAliases" "dnsPolicy" "dnsConfig" }}
+{{- with get $values $key }}
+{{ $key }}:
+  {{- if kindIs "string" . }} {{ . }}{{ else }}
+  {{- tpl (toYaml .) $.context | nindent 2 }}
+  {{- end }}
+{{- end }}
+{{- end }}
+volumes:
+  - name: tmp
+    emptyDir:
+      sizeLimit: {{ $values.tmpSizeLimit }}
+  - name: files
+    projected:
+      defaultMode: 0440
+      sources:
+        {{- range include "optico-worker.files" .context | fromYamlArray }}
+        - {{ .kind }}:
+            name: {{ .name }}
+            items:
+              - key: {{ .key }}
+                path: {{ .path }}
+        {{- end }}
+  {{- with $values.extraVolumes }}
+  {{- tpl (toYaml .) $.context | nindent 2 }}
+  {{- end }}
+{{- end }}
+
+{{- /* What all containers of our image share. Called with a dict: context, name, command (after optico-worker), member. */ -}}
+{{- define "optico-worker.container" -}}
+{{- $values := .context.Values -}}
+name: {{ .name }}
+image: {{ include "optico-worker.image" .context | quote }}
+imagePullPolicy: {{ $values.image.pullPolicy }}
+command: [optico-worker]
+args:
+  {{- toYaml .command | nindent 2 }}
+{{ include "optico-worker.environment" . }}
+securityContext:
+  {{- toYaml $values.securityContext | nindent 2 }}
+resources:
+  {{- toYaml $values.resources | nindent 2 }}
+volumeMounts:
+  - name: tmp
+    mountPath: /tmp
+  - name: files
+    mountPath: {{ include "optico-worker.folder" .context }}
+    readOnly: true
+  {{- with $values.extraVolumeMounts }}
+  {{- tpl (toYaml .) $.context | nindent 2 }}
+  {{- end }}
+{{- end }}
+
+{{- define "optico-worker.probe" -}}
+httpGet:
+  path: {{ .path }}
+  port: http
+{{ toYaml .settings }}
+{{- end }}
+
+{{- /* The template of a worker's pod. Its checksums change with what a worker reads only when it starts; the API key is
+       not of these. */ -}}
+{{- define "optico-worker.podTemplate" -}}
+metadata:
+  labels:
+    {{- /* Not the chart's version: a chart that changes nothing else must not replace the workers. */}}
+    {{- include "optico-worker.selectorLabels" . | nindent 4 }}
+    {{- with .Values.commonLabels }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+    {{- with .Values.podLabels }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+  annotations:
+    kubectl.kubernetes.io/default-container: worker
+    checksum/config: {{ include "optico-worker.config" . | sha256sum }}
+    {{- with include "optico-worker.kafkaSecret" . }}
+    checksum/kafka: {{ . | sha256sum }}
+    {{- end }}
+    {{- with include "optico-worker.certificates" . }}
+    checksum/certificates: {{ . | sha256sum }}
+    {{- end }}
+    {{- with .Values.podAnnotations }}
+    {{- tpl (toYaml .) $ | nindent 4 }}
+    {{- end }}
+spec:
+  {{- include "optico-worker.podCommon" (dict "context" .) | nindent 2 }}
+  terminationGracePeriodSeconds: {{ include "optico-worker.grace" . }}
+  {{- with .Values.topologySpread }}
+  topologySpreadConstraints:
+    {{- range . }}
+    - {{ toYaml . | nindent 6 | trim }}
+      labelSelector:
+        matchLabels:
+          {{- include "optico-worker.selectorLabels" $ | nindent 10 }}
+    {{- end }}
+  {{- end }}
+  {{- with .Values.extraInitContainers }}
+  initContainers:
+    {{- tpl (toYaml .) $ | nindent 4 }}
+  {{- end }}
+  containers:
+    - {{ include "optico-worker.container" (dict "context" . "name" "worker" "command" (list "run") "member" true) | nindent 6 | trim }}
+      ports:
+        - name: http
+          containerPort: {{ int .Values.worker.httpPort }}
+          protocol: TCP
+      startupProbe:
+        {{- include "optico-worker.probe" (dict "path" "/healthz" "settings" .Values.startupProbe) | nindent 8 }}
+      livenessProbe:
+        {{- include "optico-worker.probe" (dict "path" "/healthz" "settings" .Values.livenessProbe) | nindent 8 }}
+      readinessProbe:
+        {{- include "optico-worker.probe" (dict "path" "/readyz" "settings" .Values.readinessProbe) | nindent 8 }}
+    {{- with .Values.extraContainers }}
+    {{- tpl (toYaml .) $ | nindent 4 }}
+    {{- end }}
+{{- end }}

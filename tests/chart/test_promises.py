@@ -1,0 +1,295 @@
+"""What the chart promises beyond valid objects, one promise a test."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.chart.pods import own_container, pod_specs
+from tests.chart.rendering import CHART, LEAST, VALUES, Document, Helm, RefusedError, kinds, one
+from tests.chart.test_matrix import every_file
+
+
+def worker(found: list[Document]) -> Document:
+    (found_pod,) = [pod for name, pod in pod_specs(found) if name.startswith(("Deployment", "StatefulSet"))]
+    return found_pod
+
+
+def annotations(found: list[Document]) -> dict[str, str]:
+    """Of the workers' pods."""
+    result: dict[str, str] = one(found, "Deployment")["spec"]["template"]["metadata"]["annotations"]
+    return result
+
+
+# Pod Security: https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
+
+
+@every_file
+def test_every_pod_meets_the_restricted_standard(helm4: Helm, path: Path) -> None:
+    for _, pod in pod_specs(helm4.render(path)):
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert not any(pod.get(name) for name in ("hostNetwork", "hostPID", "hostIPC"))
+        assert {kind for volume in pod["volumes"] for kind in volume} <= {"name", "emptyDir", "projected"}
+        context = own_container(pod)["securityContext"]
+        assert context["allowPrivilegeEscalation"] is False
+        assert context["privileged"] is False
+        assert context["readOnlyRootFilesystem"] is True
+        assert context["capabilities"] == {"drop": ["ALL"]}
+
+
+@every_file
+def test_no_pod_gets_a_token_or_the_variables_of_services(helm4: Helm, path: Path) -> None:
+    for _, pod in pod_specs(helm4.render(path)):
+        assert pod["automountServiceAccountToken"] is False
+        assert pod["enableServiceLinks"] is False
+
+
+@every_file
+def test_secrets_are_mounted_as_a_folder_so_that_they_can_be_replaced(helm4: Helm, path: Path) -> None:
+    for _, pod in pod_specs(helm4.render(path)):
+        container = own_container(pod)
+        assert not any("subPath" in mount for mount in container["volumeMounts"])
+        secret = [each["name"] for each in container["env"] if "secretKeyRef" in each.get("valueFrom", ())]
+        assert not secret
+
+
+# Rollouts
+
+
+@pytest.mark.parametrize(("drain", "grace"), [(25, 45), (40.5, 61), (600, 620)])
+def test_the_grace_follows_from_the_drain(helm: Helm, drain: float, grace: int) -> None:
+    found = helm.render(LEAST, {"worker": {"drainTimeoutSeconds": drain}})
+    assert worker(found)["terminationGracePeriodSeconds"] == grace
+
+
+def test_a_grace_of_the_users_own_is_kept(helm: Helm) -> None:
+    assert worker(helm.render(LEAST, {"terminationGracePeriodSeconds": 35}))["terminationGracePeriodSeconds"] == 35
+
+
+def test_a_rollout_never_has_one_worker_more(helm: Helm) -> None:
+    spec = one(helm.render(LEAST), "Deployment")["spec"]
+    assert spec["strategy"]["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": 1}
+    assert spec["minReadySeconds"] > 0
+
+
+def test_static_members_are_named_by_their_pods_and_start_together(helm: Helm) -> None:
+    found = helm.render(VALUES / "static.yaml")
+    assert "Deployment" not in kinds(found)
+    spec = one(found, "StatefulSet")["spec"]
+    assert spec["podManagementPolicy"] == "Parallel"
+    assert spec["serviceName"] == one(found, "Service")["metadata"]["name"]
+    assert one(found, "Service")["spec"]["selector"] == spec["selector"]["matchLabels"]
+    assert one(found, "ConfigMap")["data"]["KAFKA_SESSION_TIMEOUT_MS"] == "60000"
+    field = {"fieldRef": {"fieldPath": "metadata.name"}}
+    assert {"name": "KAFKA_GROUP_INSTANCE_ID", "valueFrom": field} in own_container(worker(found))["env"]
+
+
+def test_a_session_timeout_of_the_users_own_holds_for_static_members_too(helm: Helm) -> None:
+    found = helm.render(VALUES / "static.yaml", {"kafka": {"sessionTimeoutMs": 30000}})
+    assert one(found, "ConfigMap")["data"]["KAFKA_SESSION_TIMEOUT_MS"] == "30000"
+
+
+@every_file
+def test_selectors_find_the_workers_and_no_other_pod(helm4: Helm, path: Path) -> None:
+    found = helm4.render(path)
+    kind = "StatefulSet" if "StatefulSet" in kinds(found) else "Deployment"
+    spec = one(found, kind)["spec"]
+    selector = spec["selector"]["matchLabels"]
+    assert selector.items() <= spec["template"]["metadata"]["labels"].items()
+    assert set(selector) == {f"app.kubernetes.io/{name}" for name in ("name", "instance", "component")}
+    for each in found:
+        if each["kind"] in {"PodDisruptionBudget", "PodMonitor"}:
+            assert each["spec"]["selector"]["matchLabels"] == selector
+    for constraint in worker(found).get("topologySpreadConstraints", ()):
+        assert constraint["labelSelector"]["matchLabels"] == selector
+
+
+def test_another_version_of_the_chart_alone_replaces_no_pod(helm: Helm, tmp_path: Path) -> None:
+    copy = copy_of_chart(tmp_path)
+    text = (copy / "Chart.yaml").read_text(encoding="utf-8")
+    (copy / "Chart.yaml").write_text(text.replace("\nversion: 0.1.0", "\nversion: 0.1.1"), encoding="utf-8")
+    before, after = (one(helm.render(LEAST, chart=chart), "Deployment") for chart in (CHART, copy))
+    assert before["metadata"] != after["metadata"]
+    assert before["spec"] == after["spec"]
+
+
+def copy_of_chart(folder: Path) -> Path:
+    """One that a test may change."""
+    for path in CHART.rglob("*"):
+        target = folder / "optico-worker" / path.relative_to(CHART)
+        if path.is_file():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(path.read_bytes())
+    return folder / "optico-worker"
+
+
+def test_what_is_read_at_the_start_replaces_the_pods_and_a_new_key_does_not(helm: Helm) -> None:
+    inline = VALUES / "inline.yaml"
+    before = annotations(helm.render(inline))
+    assert {"checksum/config", "checksum/kafka", "checksum/certificates"} <= set(before)
+    changes: dict[str, dict[str, Any]] = {
+        "checksum/config": {"worker": {"collapseWindowMs": 1}},
+        "checksum/kafka": {"kafka": {"sasl": {"password": "fake-other"}}},
+        "checksum/certificates": {"optico": {"ca": {"certificate": "fake-other"}}},
+    }
+    for changed, values in changes.items():
+        after = annotations(helm.render(inline, values))
+        assert {name for name in before if before[name] != after[name]} == {changed}
+    assert annotations(helm.render(inline, {"optico": {"apiKey": "fake-other"}})) == before
+
+
+def test_a_key_in_a_secret_of_the_users_own_makes_no_secret(helm: Helm) -> None:
+    assert "Secret" not in kinds(helm.render(LEAST))
+
+
+def test_a_disruption_budget_lets_a_worker_go_that_is_not_ready(helm: Helm) -> None:
+    spec = one(helm.render(LEAST), "PodDisruptionBudget")["spec"]
+    assert spec["maxUnavailable"] == 1
+    assert spec["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
+
+
+# Autoscaling
+
+
+@pytest.mark.parametrize("name", ["keda", "hpa"])
+def test_an_autoscaled_deployment_leaves_its_number_to_the_autoscaler(helm: Helm, name: str) -> None:
+    assert "replicas" not in one(helm.render(VALUES / f"{name}.yaml"), "Deployment")["spec"]
+
+
+def test_lag_that_stays_does_not_scale(helm: Helm) -> None:
+    spec = one(helm.render(VALUES / "keda.yaml"), "ScaledObject")["spec"]
+    first, second, own = spec["triggers"]
+    assert [first["metadata"]["topic"], second["metadata"]["topic"]] == ["shop.carts", "shop.orders"]
+    for trigger in (first, second):
+        assert trigger["metadata"]["excludePersistentLag"] == "true"
+        assert trigger["useCachedMetrics"] is True
+        assert trigger["metricType"] == "AverageValue"
+    assert own["type"] == "cron"
+    assert spec["maxReplicaCount"] == 24
+    assert spec["fallback"] == {"failureThreshold": 3, "replicas": 6, "behavior": "currentReplicasIfHigher"}
+    down = spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]["scaleDown"]
+    assert down["stabilizationWindowSeconds"] >= 300
+    assert down["policies"] == [{"type": "Pods", "value": 1, "periodSeconds": 300}]
+
+
+def test_keda_asks_kafka_as_the_workers_do(helm: Helm) -> None:
+    found = helm.render(VALUES / "keda.yaml")
+    metadata = one(found, "ScaledObject")["spec"]["triggers"][0]["metadata"]
+    config = one(found, "ConfigMap")["data"]
+    assert metadata["bootstrapServers"] == config["KAFKA_BOOTSTRAP_SERVERS"] == "rel-kafka-bootstrap:9093"
+    assert metadata["consumerGroup"] == config["KAFKA_GROUP_ID"]
+    assert metadata["offsetResetPolicy"] == config["KAFKA_AUTO_OFFSET_RESET"]
+    assert (metadata["sasl"], metadata["tls"]) == ("scram_sha512", "enable")
+    spec = one(found, "TriggerAuthentication")["spec"]
+    user = "rel-kafka-user"
+    assert spec["secretTargetRef"] == [
+        {"parameter": "username", "name": user, "key": "username"},
+        {"parameter": "password", "name": user, "key": "pass"},
+    ]
+    assert spec["configMapTargetRef"] == [{"parameter": "ca", "name": "trust-bundle", "key": "ca.crt"}]
+
+
+def test_keda_uses_a_trigger_authentication_of_the_users_own(helm: Helm) -> None:
+    values = {"autoscaling": {"keda": {"existingTriggerAuthentication": "mine"}}}
+    found = helm.render(VALUES / "keda.yaml", values)
+    assert "TriggerAuthentication" not in kinds(found)
+    assert one(found, "ScaledObject")["spec"]["triggers"][0]["authenticationRef"] == {"name": "mine"}
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("inline", {"autoscaling.keda.sh/paused": "true"}), ("mtls", {"autoscaling.keda.sh/paused-replicas": "2"})],
+)
+def test_scaling_can_be_paused(helm: Helm, name: str, expected: dict[str, str]) -> None:
+    assert one(helm.render(VALUES / f"{name}.yaml"), "ScaledObject")["metadata"]["annotations"] == expected
+
+
+# Network
+
+
+def egress_ports(found: list[Document]) -> list[list[Any]]:
+    rules = one(found, "NetworkPolicy")["spec"]["egress"]
+    return [[port["port"] for port in rule["ports"]] for rule in rules]
+
+
+def test_the_network_policy_knows_the_ports_from_the_addresses(helm: Helm) -> None:
+    assert egress_ports(helm.render(VALUES / "inline.yaml")) == [[53, 53], [9094], [8080]]
+    servers = {"kafka": {"bootstrapServers": ["a:9095", "b", "[2001:db8::1]:9096"]}, "networkPolicy": {"enabled": True}}
+    assert egress_ports(helm.render(LEAST, servers)) == [[53, 53], [9095, 9092, 9096], [443]]
+
+
+def test_the_network_policy_holds_for_all_pods_of_the_release(helm: Helm) -> None:
+    found = helm.render(VALUES / "everything.yaml", VALUES / "replay.yaml")
+    selector = one(found, "NetworkPolicy")["spec"]["podSelector"]["matchLabels"]
+    labels = [each["metadata"]["labels"] for each in found if each["kind"] == "Pod"]
+    labels += [
+        each["spec"]["template"]["metadata"]["labels"] for each in found if each["kind"] in {"Deployment", "Job"}
+    ]
+    assert len(labels) == 3
+    for each in labels:
+        assert selector.items() <= each.items()
+
+
+# Jobs
+
+
+def test_a_replay_is_off_and_says_only_what_it_would_do(helm: Helm) -> None:
+    assert "Job" not in kinds(helm.render(LEAST))
+    found = helm.render(VALUES / "dry-run.yaml")
+    (pod,) = [pod for name, pod in pod_specs(found) if name.startswith("Job")]
+    assert own_container(pod)["args"] == ["replay", "--to-earliest"]
+
+
+def test_a_replay_acts_when_it_is_told_to(helm: Helm) -> None:
+    job = one(helm.render(VALUES / "replay.yaml"), "Job")
+    container = own_container(job["spec"]["template"]["spec"])
+    assert container["args"] == ["replay", "--to-datetime", "2026-11-21T08:00:00Z", "--execute"]
+    assert job["spec"]["backoffLimit"] == 0
+    assert "ttlSecondsAfterFinished" not in job["spec"]
+
+
+def test_a_replay_alongside_needs_no_further_option(helm: Helm) -> None:
+    args = ["--alongside", "--from", "2026-11-21T08:00:00Z"]
+    found = helm.render(LEAST, {"replay": {"enabled": True, "args": args, "execute": True}})
+    assert own_container(one(found, "Job")["spec"]["template"]["spec"])["args"] == ["replay", *args]
+
+
+def test_other_arguments_are_another_job(helm: Helm) -> None:
+    replay = VALUES / "replay.yaml"
+    changes: list[dict[str, Any]] = [{}, {"args": ["--to-latest"]}, {"run": "third"}]
+    names = {one(helm.render(replay, {"replay": change}), "Job")["metadata"]["name"] for change in changes}
+    assert len(names) == 3
+
+
+def test_helm_test_runs_the_workers_own_check(helm: Helm) -> None:
+    pod = one(helm.render(LEAST), "Pod", "-check")
+    assert pod["metadata"]["annotations"]["helm.sh/hook"] == "test"
+    assert pod["spec"]["restartPolicy"] == "Never"
+    assert own_container(pod["spec"])["args"] == ["check"]
+
+
+# As a part of something larger
+
+WHOLE = """\
+apiVersion: v2
+name: whole
+version: 1.0.0
+dependencies:
+  - {name: optico-worker, version: 0.1.0, condition: optico-worker.enabled}
+"""
+
+
+def test_another_chart_can_contain_this_one_and_turn_it_off(helm: Helm, tmp_path: Path) -> None:
+    whole = tmp_path / "whole"
+    copy_of_chart(whole / "charts")
+    (whole / "Chart.yaml").write_text(WHOLE, encoding="utf-8")
+    least = {"kafka": {"bootstrapServers": ["kafka:9092"], "topics": ["carts"]}, "optico": {"existingSecret": "optico"}}
+    for enabled in (True, False):
+        values = {"global": {"region": "eu"}, "optico-worker": {**least, "enabled": enabled}}
+        assert bool(helm.render(values, chart=whole)) is enabled
+
+
+def test_a_kubernetes_that_is_too_old_is_refused(helm: Helm) -> None:
+    with pytest.raises(RefusedError, match=r"incompatible with Kubernetes v1\.27\.9"):
+        helm.render(LEAST, kubernetes="1.27.9")

