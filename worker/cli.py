@@ -7,18 +7,15 @@ Exit codes: 0 done, 1 it failed, 2 bad usage or configuration. Each command impo
 # ruff: noqa: PLC0415 (imports inside of the commands, for that reason)
 
 import json
-import os
-from typing import TYPE_CHECKING
 
 import click
 
 from worker import __version__
-
-if TYPE_CHECKING:
-    from worker.settings import Settings
-
-PROGRAM = "optico-worker"
-FAILED, BAD_CONFIGURATION = 1, 2
+from worker.commands.check import check
+from worker.commands.common import PROGRAM, failure, load_settings, needs_packages
+from worker.commands.dlq import dlq
+from worker.commands.render import render
+from worker.commands.replay import replay
 
 
 @click.group(
@@ -46,6 +43,13 @@ def run(context: click.Context) -> None:
 
     It then sends what waits, commits, leaves the group and exits with 0. A second signal ends it at once, with 1.
     """
+    import signal
+    import sys
+
+    # Until the worker is there, there is nothing to drain. Importing takes a second, and an init process that has no
+    # handler would not be ended at all.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
     settings = load_settings()
 
     import structlog
@@ -98,32 +102,10 @@ def demo(context: click.Context, events: int, seed: int) -> None:
     context.exit(run_demo(events=events, seed=seed))
 
 
-def load_settings() -> "Settings":
-    """The settings from the environment; ends the program with 2 if they can't be used, naming every problem."""
-    from worker.settings import SettingsError, load
-
-    try:
-        return load(os.environ)
-    except SettingsError as error:
-        problems = error.problems
-    count = f"{len(problems)} problem{'' if len(problems) == 1 else 's'}"
-    lines = "\n".join(f"  {problem}" for problem in problems)
-    raise failure(f"{count} in the configuration:\n{lines}\nEvery variable: docs/configuration.md", BAD_CONFIGURATION)
-
-
-def needs_packages(*packages: str) -> None:
-    """Ends the program with 1 if one of these packages of the `sandbox` extra is missing, as in a production image."""
-    from importlib.util import find_spec
-
-    missing = [package for package in packages if find_spec(package) is None]
-    if missing:
-        raise failure(f"missing: {', '.join(missing)}; install them with: pip install 'optico-worker[sandbox]'")
-
-
-def failure(message: str, code: int = FAILED) -> click.exceptions.Exit:
-    """What ends the program when it is raised; the message is written at once, in place of a traceback."""
-    click.echo(f"{PROGRAM}: {message}", err=True)
-    return click.exceptions.Exit(code)
+cli.add_command(check)
+cli.add_command(dlq)
+cli.add_command(render)
+cli.add_command(replay)
 
 
 def main() -> None:

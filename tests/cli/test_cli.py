@@ -14,7 +14,7 @@ from worker import __version__
 MODULE = (sys.executable, "-m", "worker")
 SCRIPT = (str(Path(sys.executable).with_name("optico-worker")),)
 FAKE_KEY = "fake-key-0123456789abcdef"
-COMMANDS = ("run", "schema", "sandbox", "demo")
+COMMANDS = ("run", "check", "render", "replay", "dlq", "schema", "sandbox", "demo")
 DEADLINE = 60
 
 

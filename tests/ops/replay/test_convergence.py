@@ -1,0 +1,70 @@
+"""However requests, answers and newer events interleave, no entity ends older than the topic."""
+
+from random import Random
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.ops.replay.world import ENTITIES, P0, World
+from worker.core.event import Decoded
+from worker.ops.replay.alongside import Alongside
+from worker.ops.replay.survey import Survey
+
+
+@given(seed=st.integers(0, 2**32), before=st.integers(1, 8), during=st.integers(0, 12), faults=st.integers(0, 8))
+@settings(deadline=None, max_examples=400)
+def test_no_entity_ends_older_than_the_topic(seed: int, before: int, during: int, faults: int) -> None:
+    """Time-outs that land late, and a worker that sends newer states meanwhile, included."""
+    draw = Random(seed)
+    world = World(draw, during, faults)
+    world.log = [draw.choice(ENTITIES) for _ in range(before)]
+    survey = Survey()
+    for offset, entity in enumerate(world.log):
+        survey.meet(world.state(offset), Decoded(entity, None, 1), in_range=True)
+    world.position = len(world.log)
+    found = set(survey.newest)
+    replay = _replay(survey, world)
+    replay.run()
+    assert replay.course.done == len(found)
+    assert not replay.course.open
+    assert not world.flights
+    assert not world.late, "what is given up must have landed before anything is called done"
+    world.end()
+    newest = world.newest()
+    assert {entity: world.held[entity] for entity in found} == {entity: newest[entity] for entity in found}
+
+
+def test_each_entity_is_sent_once_where_nothing_happens_meanwhile() -> None:
+    world = World(Random(1), to_come=0, faults=0)
+    world.log = ENTITIES * 5
+    survey = Survey()
+    for offset, entity in enumerate(world.log):
+        survey.meet(world.state(offset), Decoded(entity, None, 1), in_range=True)
+    world.position = len(world.log)
+    replay = _replay(survey, world)
+    replay.run()
+    world.end()
+    assert replay.requests == len(ENTITIES)
+    assert world.held == world.newest()
+    assert replay.report().complete
+
+
+def test_a_report_tells_where_the_unfinished_stand() -> None:
+    """The first record, in the range, of anything that is not done: a range from there on holds all of it."""
+    world = World(Random(1), to_come=0, faults=0)
+    survey = Survey()
+    for offset, entity in enumerate([*ENTITIES, *ENTITIES]):
+        survey.meet(world.state(offset), Decoded(entity, None, 1), in_range=True)
+    replay = _replay(survey, world)
+    list(replay.course.feed(1))
+    replay.course.untried.clear()
+    report = replay.report()
+    assert (report.unsent, report.unchecked, report.delivered) == (2, 1, 0)
+    assert report.open_at == {P0: 0}
+    assert not report.complete
+
+
+def _replay(survey: Survey, world: World) -> Alongside:
+    stand_in: Any = world
+    return Alongside(survey, stand_in, stand_in, stand_in, room=2)

@@ -1,0 +1,168 @@
+"""A topic, an API, a live worker and the network between them, at virtual time: everything that a replay meets.
+
+Whatever the replay asks, time passes before the answer: events come, the worker sends, requests land and are answered,
+or are given up and land later.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from random import Random
+
+from worker.core.event import Decoded, Entity
+from worker.core.lane import Coordinates, Delivery
+from worker.core.outbox import Outbox
+from worker.core.outcome import DELIVERED, Outcome, Result, timed_out
+from worker.core.ownership import Partition
+from worker.core.rules import CONFIRM_AFTER, Rules
+from worker.ops.replay.dispatch import Answer
+from worker.ops.replay.numbers import Numbers
+from worker.ops.replay.reading import Found
+from worker.ops.replay.survey import Refusal, State
+
+ENTITIES = [Entity("cart", letter) for letter in "abc"]
+P0 = Partition("carts", 0)
+FAILED = Outcome(Result.RETRYABLE, "http_5xx", "HTTP 500")
+
+
+@dataclass
+class Flight:
+    delivery: Delivery
+    landed: bool = False
+
+
+@dataclass
+class World:
+    draw: Random
+    to_come: int
+    faults: int
+    now: float = 1000.0
+    log: list[Entity] = field(default_factory=list)
+    held: dict[Entity, int] = field(default_factory=dict)
+    sent_by_worker: int = 0
+    flights: list[Flight] = field(default_factory=list)
+    late: list[tuple[float, Entity, int]] = field(default_factory=list)
+    answered: list[Answer] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.outbox = Outbox(Rules(lambda n: min(2.0**n, 30.0), window=0.0, dead_letters=True))
+        self.numbers = Numbers(self.outbox, self.now)
+        self.position = 0
+
+    def state(self, offset: int) -> State:
+        return State(Coordinates(*P0, offset), offset, b"")
+
+    def happen(self) -> None:
+        """A few things, in any order."""
+        often = [self.take, self.land, self.answer]
+        steps: list[Callable[[], None]] = [self.append, self.work, self.wait, *often, *often]
+        for _ in range(self.draw.randint(1, 6)):
+            self.draw.choice(steps)()
+
+    def append(self) -> None:
+        if self.to_come:
+            self.to_come -= 1
+            self.log.append(self.draw.choice(ENTITIES))
+
+    def work(self) -> None:
+        """The worker's own request lands."""
+        if self.sent_by_worker < len(self.log):
+            self.held[self.log[self.sent_by_worker]] = self.sent_by_worker
+            self.sent_by_worker += 1
+
+    def take(self) -> None:
+        delivery = self.outbox.take(self.now)
+        if delivery is not None:
+            self.flights.append(Flight(delivery))
+
+    def land(self) -> None:
+        waiting = [flight for flight in self.flights if not flight.landed]
+        if waiting:
+            flight = self.draw.choice(waiting)
+            flight.landed = True
+            self.hold(flight.delivery)
+
+    def hold(self, delivery: Delivery) -> None:
+        self.held[delivery.entity] = delivery.event.payload.at.offset
+
+    def answer(self) -> None:
+        if not self.flights:
+            return
+        flight = self.flights.pop(self.draw.randrange(len(self.flights)))
+        delivery, outcome = flight.delivery, DELIVERED
+        if self.faults and self.draw.random() < 0.4:
+            self.faults -= 1
+            outcome = self.draw.choice([timed_out(), FAILED])
+        if outcome.ambiguous and not flight.landed and self.draw.random() < 0.8:
+            until = self.now + self.draw.uniform(0, CONFIRM_AFTER - 0.01)
+            self.late.append((until, delivery.entity, delivery.event.payload.at.offset))
+        elif outcome is DELIVERED and not flight.landed:
+            self.hold(delivery)
+        self.answered.append(Answer(delivery.entity, outcome, self.now))
+        self.outbox.settle(delivery, outcome, self.now)
+
+    def wait(self) -> None:
+        self.now += self.draw.choice([0.01, 0.1, 0.5])
+        for item in sorted(item for item in self.late if item[0] <= self.now):
+            self.late.remove(item)
+            self.held[item[1]] = item[2]
+        self.outbox.tick(self.now)
+
+    def end(self) -> None:
+        """The worker comes to the end of the topic, and whatever was still under way has landed."""
+        for _, entity, offset in sorted(self.late):
+            self.held[entity] = offset
+        while self.sent_by_worker < len(self.log):
+            self.work()
+
+    def newest(self) -> dict[Entity, int]:
+        return {entity: offset for offset, entity in enumerate(self.log)}
+
+    # As `Dispatch`.
+
+    def clock(self) -> float:
+        return self.now
+
+    def send(self, states: Iterable[tuple[Entity, State]]) -> None:
+        self.numbers.send(self.outbox, states, self.now)
+        self.happen()
+
+    def answers(self) -> list[Answer]:
+        answered, self.answered = self.answered, []
+        self.happen()
+        return answered
+
+    def given_up(self) -> list[tuple[Entity, Refusal]]:
+        self.happen()
+        return self.numbers.given_up(self.outbox, self.now)
+
+    def idle(self, entities: Iterable[Entity]) -> list[Entity]:
+        self.happen()
+        return self.numbers.idle(self.outbox, entities)
+
+    def paused(self) -> str | None:
+        return None if self.outbox.gate.shut is None else str(self.outbox.gate.shut)
+
+    # As `Reading`.
+
+    def stopped(self) -> bool:
+        return False
+
+    def ends(self) -> dict[Partition, int]:
+        self.happen()
+        ends = {P0: len(self.log)}
+        self.happen()
+        return ends
+
+    def poll(self) -> Iterator[Found]:
+        self.happen()
+        for offset in range(self.position, min(len(self.log), self.position + self.draw.randint(0, 3))):
+            self.position = offset + 1
+            yield self.state(offset), Decoded(self.log[offset], None, 1)
+
+    def left(self, ends: Mapping[Partition, int]) -> int:
+        return max(0, ends[P0] - self.position)
+
+    # As `Progress`.
+
+    def sending(self, *_: object) -> None:
+        self.happen()

@@ -1,0 +1,267 @@
+"""What commands ask the brokers, and the offsets that they set: kafka-python's admin client behind `Admin`."""
+
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, Self, TypeVar
+
+from kafka import KafkaAdminClient
+from kafka.admin import OffsetSpec
+from kafka.errors import KafkaError, UnknownTopicOrPartitionError, for_code
+from kafka.protocol.admin import DescribeGroupsRequest
+from kafka.structs import OffsetAndMetadata, TopicPartition
+
+from worker.adapters.kafka.connection import connect, mapped
+from worker.core.ownership import Partition
+from worker.ports import FatalError, UnavailableError
+from worker.settings import Kafka
+
+T = TypeVar("T")
+
+_POLL_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """One broker, as it advertises itself."""
+
+    id: int
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """`version`: the release that its protocol matches, such as `4.1`; a broker does not tell its own."""
+
+    id: str | None
+    version: str
+    brokers: tuple[Broker, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """`problem`: in words, why it can't be used; None: it can. `operations`: what this user may do; None: not told."""
+
+    name: str
+    partitions: tuple[Partition, ...]
+    leaderless: tuple[Partition, ...] = ()
+    operations: frozenset[str] | None = None
+    problem: str | None = None
+    exists: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A live member of a group. Its partitions are known only while the group is stable."""
+
+    id: str
+    client_id: str
+    host: str
+    instance_id: str | None
+    partitions: tuple[Partition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GroupState:
+    """`state` is the broker's word: Stable, Empty, PreparingRebalance, CompletingRebalance or Dead (never heard of)."""
+
+    state: str
+    members: tuple[Member, ...]
+    operations: frozenset[str] | None = None
+
+
+class Noted(NamedTuple):
+    """A committed offset with the note (metadata) beside it, which brokers keep up to 4096 bytes of by default."""
+
+    offset: int
+    note: str
+
+
+class Admin(Protocol):
+    """What commands need of the brokers. Every method blocks for `timeout` seconds at most (see `open_admin`).
+
+    Each raises UnavailableError (no answer, or a passing state that did not pass) or FatalError (refused).
+    """
+
+    def cluster(self) -> Cluster: ...
+
+    def topics(self, names: Collection[str]) -> dict[str, Topic]:
+        """Each of the names, those that don't exist included."""
+
+    def group(self, name: str) -> GroupState: ...
+
+    def committed(self, group: str) -> dict[Partition, int]:
+        """The group's committed offsets; without the partitions that have none."""
+
+    def noted(self, group: str) -> dict[Partition, Noted]:
+        """As `committed`, with the notes."""
+
+    def begins(self, partitions: Collection[Partition]) -> dict[Partition, int]:
+        """The offset of the oldest record that is kept."""
+
+    def ends(self, partitions: Collection[Partition]) -> dict[Partition, int]:
+        """The offset behind the last record that a worker can read: open transactions are not passed."""
+
+    def offsets_at(self, partitions: Collection[Partition], timestamp: int) -> dict[Partition, int | None]:
+        """The first offset whose record is of that time (UNIX milliseconds) or later; None: there is none yet."""
+
+    def commit(self, group: str, offsets: Mapping[Partition, int | Noted]) -> None:
+        """Sets offsets of a group without live members. Raises FatalError if any of them was refused."""
+
+    def close(self) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *_: object) -> None: ...
+
+
+def open_admin(settings: Kafka, *, timeout: float = 10.0) -> Admin:
+    """Connects, within `timeout` seconds, which bounds each later question too.
+
+    Raises UnavailableError if no broker answers, FatalError if they refuse us. To be closed: it is a context manager.
+    """
+    return KafkaAdmin(settings, timeout)
+
+
+class KafkaAdmin:
+    """See `Admin`."""
+
+    def __init__(self, settings: Kafka, timeout: float) -> None:
+        self._timeout = timeout
+        self._client = connect(
+            _admin_client,
+            settings,
+            bootstrap_timeout_ms=int(timeout * 1000),
+            request_timeout_ms=int(timeout * 1000),
+        )
+
+    def cluster(self) -> Cluster:
+        found = self._ask("describing the cluster", lambda client: client.describe_cluster())
+        brokers = sorted((Broker(b["broker_id"], b["host"], b["port"]) for b in found["brokers"]), key=lambda b: b.id)
+        version = ".".join(map(str, self._client._manager.broker_version))
+        return Cluster(found["cluster_id"], version, tuple(brokers))
+
+    def topics(self, names: Collection[str]) -> dict[str, Topic]:
+        wanted = list(dict.fromkeys(names))
+        if not wanted:  # the library would ask for all of them
+            return {}
+        found = self._ask("describing topics", lambda client: client.describe_topics(wanted))
+        return {topic["name"]: _topic(topic) for topic in found}
+
+    def group(self, name: str) -> GroupState:
+        def describe(client: Any) -> dict[str, Any]:
+            found: dict[str, Any] = client.describe_groups([name])[name]
+            if found["error"] is not None:
+                raise FatalError(f"describing group {name}: {found['error']}")
+            return found
+
+        found = self._ask(f"describing group {name}", describe)
+        members = sorted(map(_member, found["members"]), key=lambda member: (member.client_id, member.id))
+        return GroupState(found["group_state"], tuple(members), _operations(found))
+
+    def committed(self, group: str) -> dict[Partition, int]:
+        return {partition: noted.offset for partition, noted in self.noted(group).items()}
+
+    def noted(self, group: str) -> dict[Partition, Noted]:
+        found = self._ask(
+            f"reading the offsets of group {group}", lambda client: client.list_group_offsets({group: None})[group]
+        )
+        return {
+            Partition(*at): Noted(offset.offset, offset.metadata or "")
+            for at, offset in sorted(found.items())
+            if offset.offset >= 0
+        }
+
+    def begins(self, partitions: Collection[Partition]) -> dict[Partition, int]:
+        return self._offsets("reading log starts", partitions, OffsetSpec.EARLIEST)
+
+    def ends(self, partitions: Collection[Partition]) -> dict[Partition, int]:
+        return self._offsets("reading log ends", partitions, OffsetSpec.LATEST)
+
+    def offsets_at(self, partitions: Collection[Partition], timestamp: int) -> dict[Partition, int | None]:
+        found = self._offsets("looking up offsets by time", partitions, timestamp)
+        return {partition: None if offset < 0 else offset for partition, offset in found.items()}
+
+    def commit(self, group: str, offsets: Mapping[Partition, int | Noted]) -> None:
+        noted = {at: Noted(offset, "") if isinstance(offset, int) else offset for at, offset in offsets.items()}
+        wanted = {TopicPartition(*at): OffsetAndMetadata(*offset, -1) for at, offset in noted.items()}
+
+        def alter(client: Any) -> None:
+            for error in client.alter_group_offsets(group, wanted).values():
+                if error.errno:
+                    raise error(f"group {group}")
+
+        self._ask(f"setting the offsets of group {group}", alter)
+
+    def close(self) -> None:
+        self._client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _offsets(self, doing: str, partitions: Collection[Partition], spec: Any) -> dict[Partition, int]:
+        if not partitions:
+            return {}
+        wanted = {TopicPartition(*partition): spec for partition in partitions}
+        found = self._ask(
+            doing,
+            lambda client: client.list_partition_offsets(
+                wanted, isolation_level="read_committed", timeout_ms=self._timeout * 1000
+            ),
+        )
+        return {Partition(*at): found[at].offset for at in sorted(found)}
+
+    def _ask(self, doing: str, question: Callable[[Any], T]) -> T:
+        """Again while the answer is a passing one: a new cluster has no coordinator until it was asked for one."""
+        deadline = time.monotonic() + self._timeout
+        while True:
+            try:
+                with mapped(doing):
+                    return question(self._client)
+            except UnavailableError:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(_POLL_SECONDS)
+
+
+class _Client(KafkaAdminClient):  # type: ignore[misc]
+    def _describe_groups_request(self, group_ids: Collection[str]) -> Any:
+        # From version 6 on (KIP-1043) a group that nobody was in yet is an error, and its rights are not told.
+        return DescribeGroupsRequest(groups=list(group_ids), include_authorized_operations=True, max_version=5)
+
+
+def _admin_client(*, metrics_enabled: bool, **config: Any) -> Any:  # noqa: ARG001 - the one client without that option
+    return _Client(**config)
+
+
+def _topic(found: Mapping[str, Any]) -> Topic:
+    name, error = found["name"], found["error_code"]
+    if error:
+        kind: type[KafkaError] = for_code(error)
+        missing = kind is UnknownTopicOrPartitionError
+        return Topic(name, (), problem="does not exist" if missing else kind.__name__, exists=not missing)
+    numbers = sorted(partition["partition_index"] for partition in found["partitions"])
+    leaderless = sorted(p["partition_index"] for p in found["partitions"] if p["leader_id"] < 0)
+    return Topic(
+        name,
+        tuple(Partition(name, number) for number in numbers),
+        tuple(Partition(name, number) for number in leaderless),
+        _operations(found),
+    )
+
+
+def _operations(found: Mapping[str, Any]) -> frozenset[str] | None:
+    """The brokers' words, such as READ. Brokers older than 2.3 tell none."""
+    operations = found.get("authorized_operations")
+    return None if operations is None else frozenset(operations)
+
+
+def _member(found: Mapping[str, Any]) -> Member:
+    assignment = found["member_assignment"] or {}
+    given = assignment.get("assigned_partitions", ()) if isinstance(assignment, dict) else ()
+    partitions = sorted(Partition(topic["topic"], number) for topic in given for number in topic["partitions"])
+    return Member(
+        found["member_id"], found["client_id"], found["client_host"], found.get("group_instance_id"), tuple(partitions)
+    )

@@ -1,0 +1,99 @@
+"""Whether an entity has a later record in the partition that its dead letter is from."""
+
+from collections.abc import Callable, Collection, Iterable
+
+from worker.adapters.kafka.admin import Admin
+from worker.adapters.kafka.reader import Reader
+from worker.core.event import Defaults, Invalid, Skipped
+from worker.core.ownership import Partition
+from worker.formats import decode
+from worker.ops.dlq.letter import Coordinates, DeadLetter
+
+#: What a record is of: an entity's kind and id; or its key, which counts where the record, or the letter, names none.
+_Mark = tuple[str, str | bytes]
+_KEY_OF_NAMELESS, _KEY = "key of a record without an entity", "key"
+
+
+class Later:
+    """The last offset of each entity that was asked for, as far as the logs have been read.
+
+    Records that cannot be sent count too, valid or not: they are what the shop said last. A tombstone or an emptied
+    cart names no entity; its key does, as producers key records by the entity.
+
+    Blocks, and raises as `Admin` and `Reader` do.
+    """
+
+    def __init__(self, admin: Admin, reader: Reader, defaults: Defaults) -> None:
+        self._admin, self._reader, self._defaults = admin, reader, defaults
+        self._next: dict[Partition, int] = {}
+        self._begins: dict[Partition, int] = {}
+        self._last: dict[tuple[Partition, _Mark], int] = {}
+        self._own: set[Coordinates] = set()
+
+    def watch(self, chosen: Iterable[DeadLetter], others: Iterable[DeadLetter]) -> None:
+        """Notes whose records matter, and that the letters' own records were there, whatever is left of the log."""
+        for letter in chosen:
+            if letter.origin is not None:
+                at, offset = letter.origin.at, letter.origin.offset
+                self._next[at] = min(self._next.get(at, offset + 1), offset + 1)
+                self._last |= {(at, mark): max(self._last.get((at, mark), -1), offset) for mark in _marks(letter)}
+        for letter in others:
+            if letter.origin is not None:
+                self._see(letter.origin.at, letter.origin.offset, _marks(letter))
+
+    def extent(self, partitions: Collection[Partition]) -> dict[Partition, tuple[int, int]]:
+        """What `extend` would read of these, which must exist."""
+        self._begins |= self._admin.begins([at for at in partitions if at not in self._begins])
+        ends = self._admin.ends(partitions)
+        return {at: (max(self._next[at], self._begins[at]), ends[at]) for at in partitions}
+
+    def extend(self, ranges: dict[Partition, tuple[int, int]], step: Callable[[int], None]) -> None:
+        """Reads on."""
+        for at, record in self._reader.read(ranges):
+            step(1)
+            if Coordinates(*at, record.offset) not in self._own:
+                self._see(at, record.offset, self._marks_of(record.key, record.value))
+        self._next |= {at: max(end, self._next[at]) for at, (_, end) in ranges.items()}
+
+    def written(self, place: Coordinates) -> None:
+        """A copy that we made: it supersedes nothing."""
+        self._own.add(place)
+
+    def of(self, letter: DeadLetter) -> Coordinates | None:
+        """A later record of the letter's entity; None: there is none, or the entity is not known."""
+        if letter.origin is None:
+            return None
+        at, offset = letter.origin.at, letter.origin.offset
+        last = max((self._last.get((at, mark), -1) for mark in _marks(letter)), default=-1)
+        return Coordinates(*at, last) if last > offset else None
+
+    def gap_after(self, letter: DeadLetter) -> bool:
+        """Whether records that may supersede it were deleted before they could be looked at."""
+        if letter.origin is None or not _marks(letter):
+            return False
+        return self._begins.get(letter.origin.at, 0) > letter.origin.offset + 1
+
+    def _marks_of(self, key: bytes | None, value: bytes | None) -> list[_Mark]:
+        marks: list[_Mark] = [(_KEY, key)] if key else []
+        match decode(value, self._defaults):
+            case Skipped():
+                named = None
+            case Invalid(kind=kind, id=entity_id):
+                named = None if entity_id is None else (kind, entity_id)
+            case decoded:
+                named = decoded.entity
+        if named is not None:
+            return [*marks, named]
+        return [*marks, (_KEY_OF_NAMELESS, key)] if key else marks
+
+    def _see(self, at: Partition, offset: int, marks: Iterable[_Mark]) -> None:
+        for mark in marks:
+            if (at, mark) in self._last:
+                self._last[at, mark] = max(self._last[at, mark], offset)
+
+
+def _marks(letter: DeadLetter) -> list[_Mark]:
+    if letter.entity is not None and letter.id is not None:
+        named: list[_Mark] = [(letter.entity, letter.id)]
+        return [*named, (_KEY_OF_NAMELESS, letter.key)] if letter.key else named
+    return [(_KEY, letter.key)] if letter.key else []

@@ -1,0 +1,1 @@
+"""Replay: what was read once is read again, by resetting the group's offsets or beside the running worker."""

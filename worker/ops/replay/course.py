@@ -1,0 +1,115 @@
+"""The way of the replayed entities: waiting, open (sent and not yet checked), done. Pure.
+
+    waiting ──feed──▶ open ──answered──▶ the topic is read to an end taken after that answer ──▶ done
+                       ▲                                   │ a newer event
+                       └──────────────── sent again ◀──────┘
+
+The worker that runs meanwhile may have sent a newer state while ours was under way, and ours may have landed last. So
+an entity is done only when the topic, up to an end that was taken after our answer, holds nothing newer. What comes
+behind that end the worker sends after our answer, by its own rules. A request of ours that was given up may land later:
+until that is over, 10 s, no end counts for its entity.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from worker.core.event import Entity
+from worker.core.lane import Coordinates
+from worker.core.outcome import Outcome, Result
+from worker.core.rules import CONFIRM_AFTER
+from worker.ops.replay.survey import Refusal, State
+
+
+@dataclass(slots=True)
+class Open:
+    """An entity that was handed out, in this state last. No check counts that begins before `not_before`."""
+
+    state: State
+    answered: bool = False
+    not_before: float = 0.0
+
+
+@dataclass(slots=True)
+class Course:
+    """`first`: where each entity occurs first in the range. Times are monotonic seconds."""
+
+    waiting: dict[Entity, State]
+    first: dict[Entity, Coordinates]
+    done: int = 0
+    superseded: int = 0
+    open: dict[Entity, Open] = field(default_factory=dict)
+    untried: set[Entity] = field(default_factory=set)
+    rejected: dict[Entity, Refusal] = field(default_factory=dict)
+    failing: dict[Entity, Outcome] = field(default_factory=dict)
+    _unchecked: dict[Entity, None] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"<Course: {len(self.waiting)} waiting, {len(self.open)} open, {self.done} done>"
+
+    @property
+    def total(self) -> int:
+        return len(self.first)
+
+    def feed(self, room: int) -> Iterator[tuple[Entity, State]]:
+        """Entities to be sent next, while fewer than `room` wait for their first answer."""
+        while self.waiting and len(self.untried) < room:
+            entity = next(iter(self.waiting))
+            state = self.waiting.pop(entity)
+            self.open[entity] = Open(state)
+            self.untried.add(entity)
+            yield entity, state
+
+    def newer(self, entity: Entity, state: State) -> bool:
+        """Takes an event that was read meanwhile; True: it is to be sent, because an older one was handed out."""
+        if entity in self.waiting:
+            if state.newer_than(self.waiting[entity]):
+                self.waiting[entity] = state
+                self.superseded += 1
+            return False
+        opened = self.open.get(entity)
+        if opened is None or not state.newer_than(opened.state):
+            return False
+        opened.state, opened.answered = state, False
+        self._unchecked.pop(entity, None)
+        self.superseded += 1
+        return True
+
+    def answer(self, entity: Entity, outcome: Outcome, now: float) -> None:
+        """Notes what came of a request."""
+        self.untried.discard(entity)
+        opened = self.open[entity]
+        if outcome.ambiguous:
+            opened.not_before = now + CONFIRM_AFTER
+        if outcome.result in (Result.DELIVERED, Result.REJECTED):
+            self.failing.pop(entity, None)
+        else:
+            self.failing[entity] = outcome
+        if outcome.result is Result.DELIVERED:
+            self.rejected.pop(entity, None)
+
+    def reject(self, entity: Entity, refusal: Refusal) -> None:
+        self.rejected[entity] = refusal
+        self.failing.pop(entity, None)
+
+    def settle(self, entity: Entity) -> None:
+        """Nothing of the entity is under way or planned any more."""
+        self.open[entity].answered = True
+        self._unchecked[entity] = None
+
+    def to_check(self, now: float) -> dict[Entity, State]:
+        """Entities for which an end of the topic that is taken from now on counts, as they were sent last."""
+        ready = [entity for entity in self._unchecked if self.open[entity].not_before <= now]
+        for entity in ready:
+            del self._unchecked[entity]
+        return {entity: self.open[entity].state for entity in ready}
+
+    def checked(self, sent: Mapping[Entity, State]) -> None:
+        """The topic was read to that end: what nothing newer was found of is done."""
+        for entity, state in sent.items():
+            if self.open[entity].state is state:
+                del self.open[entity]
+                self.done += 1
+
+    def unfinished(self) -> Iterator[Entity]:
+        yield from self.open
+        yield from self.waiting

@@ -1,0 +1,148 @@
+"""Sends what a replay hands out, by the worker's own parts: outbox, gate, retries, rate, senders."""
+
+import threading
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import structlog
+
+from worker.adapters.http import CartApi
+from worker.adapters.logs import RateLimited
+from worker.core.event import Defaults, Entity
+from worker.core.lane import Delivery
+from worker.core.outbox import Outbox
+from worker.core.outcome import Outcome
+from worker.core.rules import Rules, Settled
+from worker.engine.desk import Desk
+from worker.engine.retry import delays
+from worker.engine.sender import Sender
+from worker.formats import encode
+from worker.ops.replay.numbers import Numbers
+from worker.ops.replay.survey import Refusal, State
+from worker.ports import FatalError
+from worker.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of one request. `at`: a moment after it came (monotonic seconds)."""
+
+    entity: Entity
+    outcome: Outcome
+    at: float
+
+
+class Dispatch:
+    """Context manager: sends until it is left. What is under way then is awaited for `patience` seconds.
+
+    All methods are for one thread. Raises OSError or ValueError if the HTTP client can't be set up.
+    """
+
+    def __init__(self, settings: Settings, per_second: float) -> None:
+        optico, own = settings.optico, settings.worker
+        # A dead letter is the outbox's way to give an event up; here it is listed, and nobody writes it.
+        rules = Rules(delays(), window=0.0, max_attempts=own.max_attempts, dead_letters=True)
+        self._desk = _Desk(Outbox(rules))
+        self.patience = optico.timeout_seconds + 1.0
+        self._failure: str | None = None
+        self._limited = RateLimited(limit=5, interval=10.0)
+        self._api = CartApi(
+            optico.url, timeout=optico.timeout_seconds, concurrency=optico.max_concurrency, ca_file=optico.ca_file
+        )
+        defaults = Defaults(own.default_currency, own.default_order_status)
+        self._sender = Sender(self._desk, self._api, optico.api_key, encode, defaults, _Unmeasured(), self._warn)
+        self._threads = [
+            threading.Thread(target=self._run, name=f"sender-{number}", daemon=True)
+            for number in range(optico.max_concurrency)
+        ]
+        now = self.clock()
+        with self._desk.outbox() as outbox:
+            outbox.rate.set(per_second or None, now)
+            self._numbers = Numbers(outbox, now)
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._desk.close()
+        until = self.clock() + self.patience
+        for thread in self._threads:
+            thread.join(max(0.0, until - self.clock()))
+        if not any(thread.is_alive() for thread in self._threads):
+            self._api.close()
+
+    def clock(self) -> float:
+        """Monotonic seconds."""
+        return self._desk.clock()
+
+    def send(self, states: Sequence[tuple[Entity, State]]) -> None:
+        """See `Numbers`, here and below."""
+        now = self.clock()
+        with self._desk.outbox() as outbox:
+            self._numbers.send(outbox, states, now)
+
+    def answers(self) -> list[Answer]:
+        """What came since the last call. Raises FatalError if a sender died."""
+        if self._failure is not None:
+            raise FatalError(self._failure)
+        return [self._desk.answers.popleft() for _ in range(len(self._desk.answers))]
+
+    def given_up(self) -> list[tuple[Entity, Refusal]]:
+        """Their answers came before."""
+        now = self.clock()
+        with self._desk.outbox() as outbox:
+            outbox.tick(now)
+            return self._numbers.given_up(outbox, now)
+
+    def idle(self, entities: Iterable[Entity]) -> list[Entity]:
+        with self._desk.outbox() as outbox:
+            return self._numbers.idle(outbox, entities)
+
+    def paused(self) -> str | None:
+        """Why nothing is sent just now: `outage`, `invalid_api_key` or `retry_after`."""
+        with self._desk.outbox() as outbox:
+            if outbox.gate.shut is not None:
+                return str(outbox.gate.shut)
+            return "retry_after" if outbox.paused_until > self.clock() else None
+
+    def _run(self) -> None:
+        try:
+            self._sender.run()
+        except BaseException as error:
+            self._failure = f"a sender died: {type(error).__name__}: {error}"
+            log.critical("a sender died", exc_info=True)
+            raise
+
+    def _warn(self, event: str, *, per: str, **fields: object) -> None:
+        if per != "max_input_vars":  # all else that is warned of is listed at the end
+            return
+        at = self._numbers.at(int(str(fields.get("offset", 0))))
+        if at is not None:
+            fields |= at._asdict()
+        self._limited(log.warning, event, per=per, **fields)
+
+
+class _Desk(Desk):
+    """Notes each answer before it settles anything: whoever finds an entity settled has its last answer already."""
+
+    def __init__(self, outbox: Outbox) -> None:
+        super().__init__(outbox)
+        self.answers: deque[Answer] = deque()
+
+    def settle(self, delivery: Delivery, outcome: Outcome) -> Settled:
+        self.answers.append(Answer(delivery.entity, outcome, self.clock()))
+        return super().settle(delivery, outcome)
+
+
+class _Unmeasured:
+    def request(self, kind: str, seconds: float) -> None:
+        pass
+
+    def delivered(self, kind: str, seconds: float) -> None:
+        pass

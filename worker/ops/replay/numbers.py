@@ -1,0 +1,61 @@
+"""The outbox as a replay uses it: one partition of its own, and numbers for offsets. Pure."""
+
+from collections.abc import Iterable
+
+from worker.core.event import Entity
+from worker.core.lane import Coordinates
+from worker.core.outbox import Outbox
+from worker.core.ownership import Partition
+from worker.ops.replay.survey import Refusal, State
+
+_OWN = Partition("replay", 0)
+_LETTERS_AT_ONCE = 1000
+
+
+class Numbers:
+    """What was handed to an outbox, and under which number. Pure.
+
+    States are numbered as they are handed out, as if they were the offsets of one partition: so a newer state replaces
+    an older one of its entity, wherever on the topic the two stand.
+    """
+
+    def __init__(self, outbox: Outbox, now: float) -> None:
+        self._last = 0
+        self._numbers: dict[Entity, int] = {}
+        self._states: dict[int, State] = {}
+        outbox.assign([_OWN], now)
+        outbox.advance(_OWN, 0, now)
+        outbox.set_end(_OWN, 0, now)
+
+    def send(self, outbox: Outbox, states: Iterable[tuple[Entity, State]], now: float) -> None:
+        """Each replaces an older one of its entity that is not under way yet."""
+        for entity, state in states:
+            self._last += 1
+            self._states.pop(self._numbers.get(entity, 0), None)
+            self._numbers[entity], self._states[self._last] = self._last, state
+            size, occurred_at = len(state.value), state.timestamp / 1000
+            outbox.add(_OWN, self._last, entity, state, size=size, occurred_at=occurred_at, now=now)
+
+    def idle(self, outbox: Outbox, entities: Iterable[Entity]) -> list[Entity]:
+        """Those of which nothing is under way or planned any more."""
+        unsettled = outbox.owned[_OWN].unsettled
+        idle = [entity for entity in entities if self._numbers[entity] not in unsettled]
+        for entity in idle:
+            self._states.pop(self._numbers.pop(entity), None)
+        return idle
+
+    def given_up(self, outbox: Outbox, now: float) -> list[tuple[Entity, Refusal]]:
+        """What was rejected, or failed too often, since the last call."""
+        letters = outbox.letters.take(now, _LETTERS_AT_ONCE)
+        for letter in letters:
+            outbox.letter_written(letter)
+        return [
+            (letter.event.entity, Refusal(letter.event.payload.at, letter.kind, letter.reason, letter.message))
+            for letter in letters
+            if letter.event.entity is not None
+        ]
+
+    def at(self, number: int) -> Coordinates | None:
+        """Where the state of that number stands on the topic, if it was not replaced or settled."""
+        state = self._states.get(number)
+        return None if state is None else state.at

@@ -1,0 +1,108 @@
+"""The topic as a replay reads it: the range, on to its end, and on while entities are sent."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import structlog
+
+from worker.adapters.logs import RateLimited
+from worker.core.event import Decoded, Defaults, Entity, Invalid, Skipped
+from worker.core.lane import Coordinates
+from worker.core.ownership import Partition
+from worker.formats import decode
+from worker.ops.replay.span import Span
+from worker.ops.replay.survey import State, Survey
+from worker.ports import Record, UnavailableError
+
+log = structlog.get_logger(__name__)
+
+#: How long a poll waits for records (s), and so by how much an answer may wait for its check.
+POLL_TIMEOUT = 0.05
+PAUSE_AFTER_FAILURE = 0.5
+
+Found = tuple[State, Decoded | Skipped | Invalid]
+
+
+class Reader(Protocol):
+    """See `worker.adapters.kafka.replay.PartitionReader`."""
+
+    def seek(self, offsets: Mapping[Partition, int]) -> None: ...
+    def pause(self, partitions: Sequence[Partition]) -> None: ...
+    def poll(self, timeout: float) -> Mapping[Partition, Sequence[Record]]: ...
+    def position(self, partition: Partition) -> int | None: ...
+    def ends(self) -> dict[Partition, int]: ...
+
+
+class Stopped(Exception):  # noqa: N818 - no error
+    """The user has stopped it."""
+
+
+@dataclass(slots=True)
+class Reading:
+    """What Kafka refuses for a moment is tried again, for as long as `stopped` says False.
+
+    Methods raise FatalError. `show` is told how many records of the range are read.
+    """
+
+    reader: Reader
+    defaults: Defaults
+    stopped: Callable[[], bool]
+    show: Callable[[int], None]
+    _limited: RateLimited = field(default_factory=lambda: RateLimited(limit=1, interval=10.0))
+
+    def survey(self, spans: Mapping[Partition, Span], ids: frozenset[Entity]) -> Survey:
+        """Reads the range, and on to an end that is taken then. Raises Stopped."""
+        survey = Survey(ids)
+        stops = {partition: span.stop for partition, span in spans.items()}
+        total = sum(map(len, spans.values()))
+        while left := self.left(stops):
+            self.show(total - left)
+            self._unless_stopped()
+            self.reader.pause([partition for partition in stops if not self.left({partition: stops[partition]})])
+            for state, decoded in self.poll():
+                if state.at.offset < stops[Partition(*state.at[:2])]:
+                    survey.meet(state, decoded, in_range=True)
+        self.show(total)
+        # All partitions from the range's end on: an entity may have been found after its newer event was passed.
+        self.reader.seek(stops)
+        ends = self.ends(self._unless_stopped)
+        while self.left(ends):
+            self._unless_stopped()
+            for state, decoded in self.poll():
+                survey.meet(state, decoded, in_range=False)
+        return survey
+
+    def poll(self) -> Iterator[Found]:
+        """What came within the time of a poll, in log order within each partition."""
+        try:
+            batches = self.reader.poll(POLL_TIMEOUT)
+        except UnavailableError as error:
+            self._put_off(error)
+            return
+        for (topic, partition), records in batches.items():
+            for record in records:
+                at = Coordinates(topic, partition, record.offset)
+                yield State(at, record.timestamp, record.value or b""), decode(record.value, self.defaults)
+
+    def ends(self, meanwhile: Callable[[], None] = lambda: None) -> dict[Partition, int]:
+        """The topic's ends as they are when this is called, or later. Blocks until they are known."""
+        while True:
+            meanwhile()
+            try:
+                return self.reader.ends()
+            except UnavailableError as error:
+                self._put_off(error)
+
+    def left(self, ends: Mapping[Partition, int]) -> int:
+        """How many offsets before these ends are not read yet."""
+        return sum(max(0, end - (self.reader.position(partition) or 0)) for partition, end in ends.items())
+
+    def _unless_stopped(self) -> None:
+        if self.stopped():
+            raise Stopped
+
+    def _put_off(self, error: UnavailableError) -> None:
+        self._limited(log.warning, "Kafka can't be read; trying again", error=str(error))
+        time.sleep(PAUSE_AFTER_FAILURE)

@@ -1,0 +1,119 @@
+"""A replay beside the worker, from its options to its summary."""
+
+import signal
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any, TextIO, cast
+
+from worker.adapters import logs
+from worker.adapters.kafka.admin import open_admin
+from worker.adapters.kafka.replay import PartitionReader
+from worker.core.event import Defaults, Entity
+from worker.core.ownership import Partition
+from worker.ops.replay.alongside import Alongside, Report
+from worker.ops.replay.dispatch import Dispatch
+from worker.ops.replay.log import Selection
+from worker.ops.replay.progress import Progress
+from worker.ops.replay.reading import Reading, Stopped
+from worker.ops.replay.span import Span, spans
+from worker.ops.replay.summary import show
+from worker.ops.replay.targets import Place
+from worker.ops.terminal import CommandError, note
+from worker.settings import Settings
+
+#: Entities without an answer at a time, beside one second's worth: so many are finished when the user stops it.
+_ROOM_WITHOUT_LIMIT = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is replayed. `stop` None: up to the end as it is at the start. `per_second` 0: no limit."""
+
+    start: Place
+    stop: Place | None
+    selection: Selection
+    ids: frozenset[Entity]
+    per_second: float
+
+
+class Stop:
+    """What a signal asks for. The second one interrupts whatever blocks, by KeyboardInterrupt."""
+
+    asked = False
+
+    def __call__(self, _: int, __: FrameType | None) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+        note("stopping: nothing new is sent, what was sent is still checked; once more (Ctrl-C) ends it at once")
+
+
+def alongside(settings: Settings, order: Order, *, as_json: bool) -> bool:
+    """Replays, and prints a summary. True: everything of the range is at the API.
+
+    Blocks until it is done, or stopped by SIGINT or SIGTERM. Raises UsageError, CommandError, UnavailableError,
+    FatalError.
+    """
+    logs.configure(settings.worker.log_level, "console", stream=cast("TextIO", _Stderr()), secrets=settings.secrets)
+    with open_admin(settings.kafka) as admin:
+        range_ = spans(admin, settings.kafka, order.start, order.stop, order.selection)
+    for partition, span in range_.items():
+        if span.remark:
+            note(f"{partition.topic}:{partition.partition}: {span.remark}")
+    started = time.monotonic()
+    try:
+        report = _replay(settings, order, range_)
+    except (OSError, ValueError) as error:
+        raise CommandError(f"the HTTP client can't be set up: {error}") from error
+    show(report, range_, time.monotonic() - started, as_json=as_json)
+    return report.complete
+
+
+def _replay(settings: Settings, order: Order, range_: Mapping[Partition, Span]) -> Report:
+    own, stop = settings.worker, Stop()
+    starts = {partition: span.start for partition, span in range_.items()}
+    total = sum(map(len, range_.values()))
+    with (
+        _signals(stop),
+        closing(PartitionReader(settings.kafka, starts)) as reader,
+        Progress() as progress,
+    ):
+        defaults = Defaults(own.default_currency, own.default_order_status)
+        reading = Reading(reader, defaults, lambda: stop.asked, lambda done: progress.reading(done, total))
+        try:
+            survey = reading.survey(range_, order.ids)
+        except (Stopped, KeyboardInterrupt):
+            raise CommandError("stopped while the range was read; nothing was sent") from None
+        with Dispatch(settings, order.per_second) as dispatch:
+            room = 2 * settings.optico.max_concurrency + int(order.per_second or _ROOM_WITHOUT_LIMIT)
+            replay = Alongside(survey, reading, dispatch, progress, room)
+            try:
+                replay.run()
+            except KeyboardInterrupt:
+                dispatch.patience = 0.0
+            except BaseException:
+                note(f"ends early: {len(replay.course.open)} entities were sent and not checked; repeat the replay")
+                raise
+            return replay.report()
+
+
+@contextmanager
+def _signals(stop: Stop) -> Iterator[None]:
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, stop) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+class _Stderr:
+    """Standard error as it is at the moment: while a bar is drawn, lines go above it."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys.stderr, name)

@@ -1,0 +1,77 @@
+"""What the range of a replay holds: the entities that occur in it, each with its newest state. Pure."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from worker.core.event import Decoded, Entity, Invalid, Skipped
+from worker.core.lane import Coordinates
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """An event that can be sent. `timestamp` is the record's, in milliseconds; `value` its bytes."""
+
+    at: Coordinates
+    timestamp: int
+    value: bytes
+
+    def newer_than(self, other: "State") -> bool:
+        """By log order within a partition. Between partitions it means nothing, and the records' times must do."""
+        if self.at[:2] == other.at[:2]:
+            return self.at.offset > other.at.offset
+        return self.timestamp > other.timestamp
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An event that could not be delivered, and why. `entity`: cart, order or unknown."""
+
+    at: Coordinates
+    entity: str
+    reason: str
+    message: str
+
+
+@dataclass(slots=True)
+class Survey:
+    """`ids`: the only entities that are meant; empty: all.
+
+    An event that is invalid, or has nothing to send, takes no older valid one of its entity with it.
+    """
+
+    ids: frozenset[Entity] = frozenset()
+    events: int = 0
+    newest: dict[Entity, State] = field(default_factory=dict)
+    first: dict[Entity, Coordinates] = field(default_factory=dict)
+    _invalid: list[tuple[Coordinates, Invalid]] = field(default_factory=list)
+
+    def meet(self, state: State, decoded: Decoded | Skipped | Invalid, *, in_range: bool) -> None:
+        """Takes one record. Those behind the range only renew what was found in it."""
+        self.events += in_range
+        if isinstance(decoded, Decoded):
+            self._take(decoded.entity, state, in_range=in_range)
+        elif isinstance(decoded, Invalid) and in_range and (not self.ids or _entity(decoded) in self.ids):
+            self._invalid.append((state.at, decoded))
+
+    def invalid(self) -> Iterator[Refusal]:
+        """What can't be sent, unless a newer event of the same entity can."""
+        for at, invalid in self._invalid:
+            entity = _entity(invalid)
+            newer = None if entity is None else self.newest.get(entity)
+            if newer is None or newer.at[:2] != at[:2] or newer.at.offset < at.offset:
+                yield Refusal(at, invalid.kind, invalid.reason, invalid.message)
+
+    def _take(self, entity: Entity, state: State, *, in_range: bool) -> None:
+        known = self.newest.get(entity)
+        if known is None:
+            if in_range and (not self.ids or entity in self.ids):
+                self.newest[entity] = state
+                self.first[entity] = state.at
+        elif state.newer_than(known):
+            self.newest[entity] = state
+
+
+def _entity(invalid: Invalid) -> Entity | None:
+    if invalid.id is None or invalid.kind == "unknown":
+        return None
+    return Entity(invalid.kind, invalid.id)
