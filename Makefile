@@ -9,7 +9,7 @@ PIP := $(BIN)/pip --quiet --disable-pip-version-check
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command 'make lock' pyproject.toml
 
-.PHONY: help demo test lint unit integration image bench docs lock clean setup
+.PHONY: help demo test lint unit integration image chaos bench docs lock clean setup
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -31,6 +31,9 @@ unit: setup ## the tests that need neither Java nor Kafka
 
 integration: setup ## the tests on a real Kafka (Java 17 and Maven, or KAFKA_TEST_BOOTSTRAP_SERVERS)
 	@$(BIN)/pytest -m integration $(PYTEST_ARGS)
+
+chaos: setup ## the whole fault suite: every kind with 25 seeds, some two hours; CHAOS_ARGS for less
+	@$(BIN)/python -m tests.chaos --seeds 25 --jobs 3 --report docs/chaos.md $(CHAOS_ARGS)
 
 bench: setup ## intake, delivery and memory, each beside its limit in the same run
 	@$(BIN)/python -m tests.bench

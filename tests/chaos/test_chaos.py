@@ -1,0 +1,57 @@
+"""A short choice of the fault suite, and the proof that it turns red: a worker with a planted bug must fail it.
+
+All of it: `python -m tests.chaos --seeds 25`.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.chaos import scenarios
+from tests.chaos.kinds import KINDS
+from tests.chaos.run import Runner
+
+assert scenarios.__all__
+pytestmark = pytest.mark.integration
+
+#: One seed of each of these; all kinds are in docs/chaos.md.
+CHOICE = [
+    ("worker-killed", 1),
+    ("joins-and-leaves-static", 4),
+    ("kafka-cut", 2),
+    ("retention-stopped", 1),
+    ("letters-refused", 1),
+    ("api-down", 1),
+    ("broker-killed", 1),
+    ("corrupt-batch", 1),
+]
+#: A bug, the scenario that finds it, and the word by which it does.
+PLANTED = [
+    ("seen", "backlog-and-joins", 1, "passed v"),
+    ("no-epoch", "away-and-back-range", 1, "a commit went back"),
+    ("no-wait", "away-and-back-range", 1, "not waited for"),
+]
+
+
+@pytest.fixture(scope="module")
+def runner() -> Iterator[Runner]:
+    with Runner() as runner:
+        yield runner
+
+
+@pytest.mark.parametrize(("kind", "seed"), CHOICE)
+def test_nothing_is_lost_and_nothing_is_stale_after(kind: str, seed: int, runner: Runner) -> None:
+    result = runner.run(kind, seed)
+    assert result.figures is not None, result.evidence
+
+
+@pytest.mark.parametrize(("bug", "kind", "seed", "evidence"), PLANTED)
+def test_a_planted_bug_is_found(bug: str, kind: str, seed: int, evidence: str, runner: Runner) -> None:
+    result = runner.run(kind, seed, bug)
+    assert result.figures is None, f"{kind} passes with the bug {bug}: it proves nothing"
+    assert evidence in result.evidence
+
+
+def test_every_kind_says_what_it_is_about() -> None:
+    assert len(KINDS) >= 12
+    assert all(kind.about.endswith(".") for kind in KINDS.values())

@@ -1,0 +1,139 @@
+"""A member that was thrown out of its group, and joins again."""
+
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+
+import pytest
+
+from tests.brokers.tools import wait_until
+from tests.integration.conftest import Stage
+from tests.integration.process import KEY
+from tests.integration.test_life import Stages
+from worker.adapters.kafka import GroupConsumer
+from worker.core.ownership import Partition
+from worker.settings import load
+
+POLL = 0.8
+
+
+class Told:
+    """What the consumer tells about its partitions."""
+
+    def __init__(self, busy_for: float = 0.0) -> None:
+        self._busy_for = busy_for
+        self._idle_at = 0.0
+        self.owned: set[Partition] = set()
+        self.released: list[tuple[str, set[Partition]]] = []
+
+    def suspend(self, partitions: Iterable[Partition]) -> None:
+        del partitions
+        self._idle_at = time.monotonic() + self._busy_for
+
+    def busy(self, partitions: Iterable[Partition]) -> bool:
+        return bool(set(partitions)) and time.monotonic() < self._idle_at
+
+    def committable(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        return dict.fromkeys(set(partitions) - self.owned, 0)
+
+    def committed(self, offsets: Mapping[Partition, int], error: Exception | None) -> None:
+        assert error is None, offsets
+
+    def release(self, partitions: Iterable[Partition], reason: str) -> None:
+        self.released.append((reason, set(partitions)))
+        self.owned -= set(partitions)
+
+    def assign(self, partitions: Iterable[Partition], *, all_of_them: bool) -> None:
+        self.owned = set(partitions) if all_of_them else self.owned | set(partitions)
+
+
+@contextmanager
+def member(s: Stage, told: Told, **more: str) -> Iterator[GroupConsumer]:
+    settings = load({"OPTICO_API_KEY": KEY, **s.settings(**{"KAFKA_SESSION_TIMEOUT_MS": "1500"} | more)})
+    consumer = GroupConsumer(settings.kafka, told, in_flight_at_most=1.0)
+    try:
+        yield consumer
+    finally:
+        consumer.close(5.0)
+
+
+def _all(s: Stage) -> set[Partition]:
+    return {Partition(s.topic, number) for number in range(4)}
+
+
+@pytest.mark.parametrize("assignor", ["cooperative-sticky", "range"])
+def test_who_was_thrown_out_while_joining_has_lost_its_partitions_and_claims_none(stage: Stages, assignor: str) -> None:
+    """The library asks `on_partitions_lost` only before it joins, and claims what it had for ever: others own it now.
+
+    A member that claims what another one owns is given it at once, before that one has let it go.
+    """
+    s = stage(partitions=4)
+    told = Told()
+    with member(s, told, KAFKA_ASSIGNOR=assignor) as consumer:
+        wait_until(lambda: [consumer.poll(POLL)] and told.owned == _all(s), "all partitions", 30)
+        coordinator = consumer._consumer._coordinator
+        coordinator.reset_generation()  # as an UnknownMemberId in answer to the JoinGroup does
+        ((_, metadata),) = coordinator.group_protocols()  # what the next JoinGroup says
+        assert not getattr(metadata, "owned_partitions", None)
+        assert told.released == [("lost", _all(s))]
+        assert consumer._consumer.assignment() == set()
+        wait_until(lambda: [consumer.poll(POLL)] and told.owned == _all(s), "all partitions again", 30)
+
+
+def test_who_was_thrown_out_and_noticed_in_time_claims_nothing(stage: Stages) -> None:
+    s = stage(partitions=4)
+    told = Told()
+    claims: list[object] = []
+    with member(s, told) as consumer:
+        wait_until(lambda: [consumer.poll(POLL)] and told.owned == _all(s), "all partitions", 30)
+        coordinator = consumer._consumer._coordinator
+        says = coordinator.group_protocols
+
+        def overheard() -> list[tuple[str, object]]:
+            protocols: list[tuple[str, object]] = says()
+            claims.extend(getattr(metadata, "owned_partitions", ()) for _, metadata in protocols)
+            return protocols
+
+        coordinator.group_protocols = overheard
+        coordinator.reset_generation()
+        wait_until(lambda: [consumer.poll(POLL)] and told.released and told.owned == _all(s), "a new membership", 30)
+    assert told.released[0] == ("lost", _all(s))
+    assert claims
+    assert not claims[0]
+
+
+def test_a_static_member_that_ends_between_two_rounds_leaves_no_partition_without_an_owner(stage: Stages) -> None:
+    """It has let partitions go, and ends before the round that hands them on. Its successor is given what it had left,
+    and no round takes place: what was let go would be nobody's, for as long as nobody else comes or goes.
+    """
+    s = stage(partitions=4)
+    patient = {"KAFKA_SESSION_TIMEOUT_MS": "60000"}
+    first, second, other = Told(busy_for=1.5 * POLL), Told(), Told()
+    with member(s, first, KAFKA_GROUP_INSTANCE_ID="one", **patient) as ends:
+        wait_until(lambda: [ends.poll(POLL)] and first.owned == _all(s), "all partitions", 30)
+        with member(s, other, KAFKA_GROUP_INSTANCE_ID="other", **patient) as joins, polled(joins):
+            # Letting go takes longer than a poll, so that this ends before it joins again.
+            wait_until(lambda: [ends.poll(POLL)] and first.released, "it to let some go", 30)
+            ends.close(5.0)
+            with member(s, second, KAFKA_GROUP_INSTANCE_ID="one", **patient) as follows, polled(follows):
+                wait_until(lambda: second.owned | other.owned == _all(s), "owners for all", 20)
+                assert not second.owned & other.owned
+
+
+@contextmanager
+def polled(consumer: GroupConsumer) -> Iterator[None]:
+    """On a thread of its own; a join that ends between two polls is lost on the library."""
+    done = threading.Event()
+
+    def poll() -> None:
+        while not done.is_set():
+            consumer.poll(POLL)
+
+    thread = threading.Thread(target=poll, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join(30)
