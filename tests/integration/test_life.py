@@ -181,7 +181,7 @@ def test_rejected_records_become_dead_letters_before_they_are_committed(stage: S
 
 
 def test_scram_over_tls_with_an_own_authority(kafka_cluster: ClusterFactory) -> None:
-    """SASL_SSL with SCRAM-SHA-512; a wrong password ends the process with a reason, and without the password."""
+    """SASL_SSL with SCRAM-SHA-512; of a wrong password the log tells, and without the password."""
     cluster = kafka_cluster(1, security="SASL_SSL")
     cluster.create_topic("carts", 1)
     client = cluster.security.client()
@@ -202,8 +202,9 @@ def test_scram_over_tls_with_an_own_authority(kafka_cluster: ClusterFactory) -> 
             assert w.stop() == 0
         assert version(api.records()[0].params) == 4
         with worker(**settings | {"KAFKA_SASL_PASSWORD": "sk_fake_wrong"}) as w:
-            assert w.exit_code(timeout=40) == 1
-            assert "uthentication" in w.log_text()
+            # The broker's word may be lost when it closes the connection; then the log says what that may mean.
+            told = ("Authentication failed", "wrong user, password or mechanism")
+            wait_until(lambda: any(words in w.log_text() for words in told), "the reason", 40)
             assert "sk_fake_wrong" not in w.log_text()
 
 

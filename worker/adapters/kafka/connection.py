@@ -55,6 +55,10 @@ def connect(kind: Callable[..., Any], settings: Kafka, **config: Any) -> Any:
         network.close()
         if network.refusal is not None:
             raise FatalError(f"connecting to Kafka: {network.refusal}") from error
+        if network.dropped and settings.security_protocol.startswith("SASL"):
+            # A broker says why and closes; which of the two the library sees first is a matter of chance.
+            hint = "the brokers close the connection while it is set up: wrong user, password or mechanism?"
+            raise UnavailableError(f"{error}; {hint}") from error
         if isinstance(error, OSError | ValueError):  # TLS material: wrong file, wrong password
             raise FatalError(f"connecting to Kafka: {type(error).__name__}: {error}") from error
         raise
@@ -71,6 +75,7 @@ class _Network:
 
     def __init__(self) -> None:
         self.refusal: Exception | None = None
+        self.dropped = False
         self._client: Any = None
 
     def __call__(self, **options: Any) -> Any:
@@ -96,6 +101,8 @@ class _Network:
     def _note(self, error: Exception) -> None:
         if isinstance(error, SaslAuthenticationFailedError | UnsupportedSaslMechanismError | IllegalSaslStateError):
             self.refusal = error
+        elif "socket disconnected" in str(error):
+            self.dropped = True
 
 
 class mapped:  # noqa: N801 - reads as the context manager that it is
