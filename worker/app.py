@@ -1,5 +1,6 @@
 """The worker put together: what runs, how it starts, and how it stops."""
 
+import gc
 import os
 import signal
 import sys
@@ -53,6 +54,9 @@ def main(settings: Settings) -> int:
         return FAILED
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, worker.on_signal)
+    # Nearly nothing here is cyclic, and the intake would pay for looking after every 700 allocations.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
     return worker.run()
 
 
