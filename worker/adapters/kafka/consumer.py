@@ -45,7 +45,7 @@ class GroupConsumer:
         self, settings: Kafka, rebalance: Rebalance, *, in_flight_at_most: float, connect_timeout: float = 5.0
     ) -> None:
         self._topics = settings.topics
-        self._rack = settings.client_rack
+        self._static = settings.group_instance_id is not None
         eager = settings.assignor != "cooperative-sticky"
         self._fenced_for = 0
         self._ends_future: Any = None
@@ -75,7 +75,7 @@ class GroupConsumer:
         self._listener = _Listener(self._consumer, rebalance, eager=eager, wait_at_most=in_flight_at_most)
         self._consumer.subscribe(topics=list(settings.topics), listener=self._listener)
         # Under eager assignors every rebalance hands out everything in one round.
-        self._joins_once_more = settings.group_instance_id is not None and not eager
+        self._joins_once_more = self._static and not eager
         self._watch_joins(tells_generation=self._joins_once_more)
         self._await_metadata(connect_timeout)
 
@@ -158,7 +158,8 @@ class GroupConsumer:
     def _check_fenced(self) -> None:
         """A static member whose name another has taken: the library stops its heartbeat and says nothing more."""
         coordinator = self._consumer._coordinator
-        fenced = coordinator.stable() and not coordinator._heartbeat_enabled and not coordinator.rejoining
+        silent = coordinator.stable() and not coordinator._heartbeat_enabled and not coordinator.rejoining
+        fenced = self._static and silent
         self._fenced_for = self._fenced_for + 1 if fenced else 0
         if self._fenced_for >= POLLS_UNTIL_FENCED:
             raise FatalError("another member of the group has taken this KAFKA_GROUP_INSTANCE_ID")
