@@ -6,7 +6,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --quiet --disable-pip-version-check
-COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+# Extras stay in the lock: an older pip, asked for hashes, takes the newest release for `name[extra]` if only `name` is pinned.
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url \
 	--custom-compile-command 'make lock' pyproject.toml
 
 .PHONY: help demo test lint unit integration image chaos bench docs lock clean setup
@@ -49,7 +50,7 @@ docs: setup ## renews the pages, the dashboard and the schema that are generated
 lock: setup ## renews requirements/*.txt: exact versions with hashes
 	@$(COMPILE) -o requirements/run.txt
 	@$(COMPILE) --extra sandbox --group dev -c requirements/run.txt -o requirements/dev.txt
-	@echo 'hatchling>=1.27' | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	@echo 'hatchling>=1.27' | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras \
 		--no-emit-index-url --custom-compile-command 'make lock' -c requirements/dev.txt - -o requirements/build.txt
 
 clean: ## removes what was set up
