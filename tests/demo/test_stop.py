@@ -1,10 +1,19 @@
 import os
 import signal
 import time
+from collections.abc import Iterator
 
 import pytest
 
 from worker.sandbox.demo.stop import InterruptedDemoError, Stop
+
+
+@pytest.fixture(autouse=True)
+def hangups_are_not_ignored() -> Iterator[None]:
+    """As they are where the tests themselves run under `nohup`."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
