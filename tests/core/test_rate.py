@@ -173,3 +173,13 @@ def test_however_the_share_changes_the_fastest_rate_bounds_every_window(
         total = sum(count for _, count in starts[first:])
         assert total <= max(1.0, fastest) + fastest * (now - starts[first][0]) + 1e-3
     assert all(later >= earlier for (earlier, _), (later, _) in pairwise(starts))
+
+
+@pytest.mark.parametrize("missing", [1e-6, 1e-7, 1e-8, 2e-9])
+def test_who_waits_for_the_hair_of_a_token_is_not_told_to_come_now(missing: float) -> None:
+    now = 10_000_000.0
+    rate = Rate(200.0, _tokens=1.0 - missing, _at=now)
+    while not rate.take(now):
+        assert rate.next_at(now) > now
+        now = rate.next_at(now)
+    assert now < 10_000_000.1

@@ -1,6 +1,7 @@
 """A token bucket: how many requests may start. Pure: time comes in as an argument (seconds, monotonic)."""
 
 from dataclasses import dataclass
+from math import inf, nextafter
 
 
 @dataclass(slots=True)
@@ -42,7 +43,10 @@ class Rate:
         self._refill(now)
         if self._tokens >= 1.0:
             return now
-        return now + (1.0 - self._tokens) / self.per_second if self.per_second > 0 else float("inf")
+        if self.per_second == 0:
+            return inf
+        # Late on a clock that has run for long, the wait may be shorter than two neighbouring floats are apart.
+        return max(now + (1.0 - self._tokens) / self.per_second, nextafter(now, inf))
 
     @property
     def _burst(self) -> float:
