@@ -41,6 +41,9 @@ REVOKE_MARGIN = 1.0
 LEAVE_WITHIN = 5.0
 #: The time between two accounts of the warnings that were held back (s).
 COUNT_INTERVAL = 10.0
+#: How long a thread may keep the interpreter from the others (s). At Python's 5 ms the intake, with a backlog to read,
+#: keeps the client's thread from reading on, and the senders from what has been answered.
+SWITCH_INTERVAL = 0.001
 #: The wait between two attempts to connect at the start (s).
 _LONGEST_CONNECT_WAIT = 10.0
 
@@ -57,6 +60,7 @@ def main(settings: Settings) -> int:
     # Nearly nothing here is cyclic, and the intake would pay for looking after every 700 allocations.
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
+    sys.setswitchinterval(SWITCH_INTERVAL)
     return worker.run()
 
 

@@ -82,6 +82,17 @@ class Outbox:
                 self._lanes.plan(lane)
         return True
 
+    def overtaken(self, partition: Partition, kind: Kind, events: int) -> bool:
+        """Counts events that a newer one of the same batch replaces: they need not come in to be collapsed.
+
+        To be told before the newer one is added, which has a higher offset, so no commit can pass these.
+        """
+        if partition not in self.owned:
+            return False
+        self.counts.consumed[partition[0]] += events
+        self.counts.collapsed[kind] += events
+        return True
+
     def skip(self, partition: Partition, offset: int, reason: str, now: float) -> bool:
         """Notes a record with nothing to send."""
         owner = self._receive(partition, offset, now)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from worker.core.batch import collapse
 from worker.core.event import Decoded, Defaults, Invalid, Skipped
 from worker.core.outbox import Outbox
 from worker.core.ownership import Partition
@@ -24,8 +25,6 @@ JOINING_POLL_TIMEOUT = 0.8
 #: Time between two looks at the group's size and the rate's share, and between two at the log ends (s).
 TICK = 1.0
 ENDS_INTERVAL = 10.0
-#: Records taken in under one hold of the lock, so that senders get their turn.
-CHUNK = 200
 
 
 @dataclass(slots=True)
@@ -71,29 +70,30 @@ class Intake:
             self._tick(consumer, now)
 
     def _take_in(self, partition: Partition, records: Sequence[Record]) -> None:
+        """Decodes outside of the lock, and brings in what of it is not overtaken within the batch."""
         decode, defaults = self.decode, self.defaults
-        for start in range(0, len(records), CHUNK):
-            chunk = [(record, decode(record.value, defaults)) for record in records[start : start + CHUNK]]
-            now, wall_now = self.desk.clock(), time.time()
-            with self.desk.outbox() as outbox:
-                for record, decoded in chunk:
-                    if isinstance(decoded, Decoded):
-                        occurred_at = decoded.occurred_at
-                        if occurred_at is None:
-                            occurred_at = record.timestamp / 1000 if record.timestamp > 0 else wall_now
-                        outbox.add(
-                            partition,
-                            record.offset,
-                            decoded.entity,
-                            record,
-                            size=_size(record),
-                            occurred_at=occurred_at,
-                            now=now,
-                        )
-                    elif isinstance(decoded, Skipped):
-                        outbox.skip(partition, record.offset, decoded.reason, now)
-                    else:
-                        self._refuse(outbox, partition, record, decoded, now)
+        decoded = [decode(record.value, defaults) for record in records]
+        kept, overtaken = collapse(decoded)
+        now, wall_now = self.desk.clock(), time.time()
+        with self.desk.outbox() as outbox:
+            for kind, events in overtaken.items():
+                outbox.overtaken(partition, kind, events)
+            for at in kept:
+                record, one = records[at], decoded[at]
+                if isinstance(one, Decoded):
+                    outbox.add(
+                        partition,
+                        record.offset,
+                        one.entity,
+                        record,
+                        size=_size(record),
+                        occurred_at=_occurred_at(record, one, wall_now),
+                        now=now,
+                    )
+                elif isinstance(one, Skipped):
+                    outbox.skip(partition, record.offset, one.reason, now)
+                else:
+                    self._refuse(outbox, partition, record, one, now)
 
     def _refuse(self, outbox: Outbox, partition: Partition, record: Record, invalid: Invalid, now: float) -> None:
         taken = outbox.refuse(
@@ -160,6 +160,12 @@ class Intake:
             return None
         total = self.view.partitions
         return self.max_requests_per_second * min(1.0, owned / total) if total else 0.0
+
+
+def _occurred_at(record: Record, event: Decoded, wall_now: float) -> float:
+    if event.occurred_at is not None:
+        return event.occurred_at
+    return record.timestamp / 1000 if record.timestamp > 0 else wall_now
 
 
 def _size(record: Record) -> int:

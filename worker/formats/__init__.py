@@ -7,7 +7,7 @@ event contract's (docs/events.md).
 from typing import Any, Final, NamedTuple
 
 from worker.core.event import Decoded, Defaults, Invalid, Skipped
-from worker.formats import cs_cart, form, json_schema, native, parse
+from worker.formats import cs_cart, form, json_schema, native, parse, quick
 
 __all__ = ["Form", "decode", "encode", "pairs", "schema"]
 
@@ -25,6 +25,12 @@ def decode(value: bytes | None, defaults: Defaults) -> Decoded | Skipped | Inval
     """What a record's value means. Never raises, whatever the bytes."""
     if value is None:
         return Skipped("tombstone")
+    usual = quick.decode(value, defaults)
+    return thorough(value, defaults) if usual is None else usual
+
+
+def thorough(value: bytes, defaults: Defaults) -> Decoded | Skipped | Invalid:
+    """The long way, which knows every form and says what is wrong. Never raises."""
     try:
         event = parse.fast(value)
     except (ValueError, RecursionError):

@@ -1,0 +1,83 @@
+"""A batch that comes in collapsed leaves the outbox as if each record had come in alone."""
+
+from collections.abc import Iterator
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.core.support import P0, A, B, Box, C, box
+from worker.core.batch import collapse
+from worker.core.event import Decoded, Entity, Invalid, Skipped
+from worker.core.outbox import Outbox
+
+ORDER = Entity("order", "a")
+SKIPPED = Skipped("tombstone")
+INVALID = Invalid("invalid_event", "cart", "id", "a string", "a")
+RECORDS = st.one_of(
+    st.sampled_from([A, B, C, ORDER]).map(lambda entity: Decoded(entity, None, 1)), st.just(SKIPPED), st.just(INVALID)
+)
+
+One = Decoded | Skipped | Invalid
+
+
+def take_in(made: Box, at: int, one: One) -> None:
+    made.positions[P0] = at
+    if isinstance(one, Decoded):
+        made.add(one.entity)
+    elif isinstance(one, Skipped):
+        made.skip()
+    else:
+        made.refuse()
+
+
+def one_by_one(batches: list[list[One]]) -> Box:
+    made = box()
+    for at, one in enumerate(one for batch in batches for one in batch):
+        take_in(made, at, one)
+    return made
+
+
+def collapsed(batches: list[list[One]]) -> Box:
+    made, start = box(), 0
+    for batch in batches:
+        kept, overtaken = collapse(batch)
+        for kind, events in overtaken.items():
+            assert made.outbox.overtaken(P0, kind, events)
+        for at in kept:
+            take_in(made, start + at, batch[at])
+        start += len(batch)
+    return made
+
+
+def sent(outbox: Outbox) -> Iterator[tuple[Entity, int]]:
+    while (delivery := outbox.take(1e6)) is not None:
+        yield delivery.entity, delivery.event.offset
+
+
+def test_the_newest_of_each_entity_is_kept_in_log_order() -> None:
+    events = [Decoded(entity, None, 1) for entity in (A, B, A, ORDER, B, C)]
+    kept, overtaken = collapse([*events[:3], INVALID, *events[3:], SKIPPED])
+    assert kept == [2, 3, 4, 5, 6, 7]
+    assert overtaken == {"cart": 2}
+
+
+def test_nothing_in_nothing_out() -> None:
+    assert collapse([]) == ([], {})
+
+
+@given(st.lists(st.lists(RECORDS, max_size=12), max_size=4))
+def test_a_collapsed_batch_leaves_what_single_records_would(batches: list[list[One]]) -> None:
+    alone, together = one_by_one(batches), collapsed(batches)
+    assert together.outbox.counts == alone.outbox.counts
+    assert together.outbox.committable() == alone.outbox.committable()
+    assert together.outbox.pending == alone.outbox.pending
+    assert together.outbox.pending_bytes == alone.outbox.pending_bytes
+    assert sorted(sent(together.outbox)) == sorted(sent(alone.outbox))
+
+
+def test_what_is_overtaken_in_a_partition_of_others_is_not_counted() -> None:
+    made = box()
+    made.lose(P0)
+    before = made.outbox.counts.copy()
+    assert not made.outbox.overtaken(P0, "cart", 3)
+    assert made.outbox.counts == before

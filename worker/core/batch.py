@@ -1,0 +1,33 @@
+"""What one poll brought of a partition, collapsed before it comes into the outbox."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from worker.core.event import Decoded, Entity, Invalid, Kind, Skipped
+
+
+class Batch(NamedTuple):
+    """`kept`: places of what goes in, in log order. `overtaken`: how many events of each kind need not."""
+
+    kept: list[int]
+    overtaken: Counter[Kind]
+
+
+def collapse(decoded: Sequence[Decoded | Skipped | Invalid]) -> Batch:
+    """Keeps of each entity the newest event, and all that is no event.
+
+    The result is as if each had come in at the same moment: the last record is always kept, so that the position
+    passes the overtaken ones, and what can't be decoded takes no event with it.
+    """
+    newest: dict[Entity, int] = {}
+    others: list[int] = []
+    kinds: list[Kind] = []
+    for at, one in enumerate(decoded):
+        if one.__class__ is Decoded:  # cheaper than isinstance(), and this runs for every record
+            newest[one.entity] = at
+            kinds.append(one.entity[0])
+        else:
+            others.append(at)
+    overtaken = Counter(kinds) - Counter(entity.kind for entity in newest)
+    return Batch(sorted((*newest.values(), *others)), overtaken)
