@@ -144,6 +144,9 @@ class Consumer(Protocol):
 
     def membership(self) -> Membership: ...
 
+    def lease_until(self) -> float:
+        """Until when (monotonic seconds) the group can't have given our partitions to others. Does not block."""
+
     def close(self, timeout: float) -> None:
         """Leaves the group (a static member stays) within about `timeout` seconds."""
 

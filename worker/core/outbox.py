@@ -34,6 +34,8 @@ class Outbox:
     rate: Rate = field(default_factory=Rate)
     counts: Counts = field(default_factory=Counts)
     paused_until: float = 0.0
+    #: Until when (monotonic seconds) nobody else can have been given our partitions. Past it nothing starts.
+    lease_until: float = float("inf")
     pending_bytes: int = 0
     _lanes: Lanes = field(default_factory=Lanes)
     _owners: Ownerships = field(default_factory=Ownerships)
@@ -136,7 +138,7 @@ class Outbox:
 
     def take(self, now: float) -> Delivery | None:
         """The next request to make, if one is due and nothing forbids it."""
-        if now < self.paused_until or now > self._last_start:
+        if now < self.paused_until or now > self._last_start or now >= self.lease_until:
             return None
         probe = self.gate.shut is not None
         lane = self._probe(now) if probe else self._lanes.due(now)
@@ -150,7 +152,7 @@ class Outbox:
         due = self._lanes.next_due()
         if self.gate.shut is not None:
             due = None if self._draining or self.gate.probing or not len(self._lanes) else self.gate.next_probe
-        if now > self._last_start:
+        if now > self._last_start or now >= self.lease_until:
             due = None
         return None if due is None else max(now, due, self.paused_until, self.rate.next_at(now))
 

@@ -42,6 +42,7 @@ class Intake:
     _next_tick: float = 0.0
     _next_ends: float = 0.0
     _owned: int = 0
+    _held_up: bool = False
 
     def turn(self, consumer: Consumer, *, draining: bool = False) -> None:
         """One round: poll, take in, commit, and now and then the rest. Raises FatalError.
@@ -58,6 +59,7 @@ class Intake:
             batches = {}
         now = self.desk.clock()
         self.view.note_poll(now, time.time())
+        self._renew(consumer.lease_until(), now)
         if self.view.note_membership(consumer.membership(), now):
             log.info("membership", state=self.view.membership)
         if not draining:
@@ -68,6 +70,20 @@ class Intake:
         if now >= self._next_tick:
             self._next_tick = now + TICK
             self._tick(consumer, now)
+
+    def _renew(self, lease_until: float, now: float) -> None:
+        """Without a word from the group our partitions may be others' by now, who send what is newer."""
+        with self.desk.outbox() as outbox:
+            outbox.lease_until = lease_until
+            held_up = outbox.pending if now >= lease_until else 0
+        if held_up and not self._held_up:
+            log.warning(
+                "sending waits: the group has not been heard from for so long that others may own our partitions",
+                pending=held_up,
+            )
+        elif self._held_up and now < lease_until:
+            log.info("sending goes on: the group has been heard from")
+        self._held_up = bool(held_up)
 
     def _take_in(self, partition: Partition, records: Sequence[Record]) -> None:
         """Decodes outside of the lock, and brings in what of it is not overtaken within the batch."""

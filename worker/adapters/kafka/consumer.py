@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import structlog
-from kafka import AsyncConsumerRebalanceListener, KafkaConsumer
+from kafka import KafkaConsumer
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.coordinator.assignors.range import RangePartitionAssignor
 from kafka.errors import KafkaError
-from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from worker.adapters.kafka.connection import connect, mapped
+from worker.adapters.kafka.listener import Listener, offsets_to_commit, topic_partition
 from worker.core.ownership import Partition
 from worker.ports import FatalError, Membership, Rebalance, Record, UnavailableError
 from worker.settings import Kafka
@@ -48,6 +48,10 @@ class GroupConsumer:
         self._static = settings.group_instance_id is not None
         eager = settings.assignor != "cooperative-sticky"
         self._fenced_for = 0
+        self._joined_at = 0.0
+        # What starts before the lease has ended is over before the session is, unless that is very short.
+        session = settings.session_timeout_ms / 1000
+        self._lease = max(session - in_flight_at_most, session * 2 / 3)
         self._ends_future: Any = None
         self._ends_asked: list[Partition] = []
         self._consumer = connect(
@@ -72,11 +76,12 @@ class GroupConsumer:
             # New partitions and topics are seen this late at most.
             metadata_max_age_ms=60_000,
         )
-        self._listener = _Listener(self._consumer, rebalance, eager=eager, wait_at_most=in_flight_at_most)
+        self._listener = Listener(self._consumer, rebalance, eager=eager, wait_at_most=in_flight_at_most)
         self._consumer.subscribe(topics=list(settings.topics), listener=self._listener)
         # Under eager assignors every rebalance hands out everything in one round.
         self._joins_once_more = self._static and not eager
         self._watch_joins(tells_generation=self._joins_once_more)
+        self._note_joins()
         self._await_metadata(connect_timeout)
 
     def poll(self, timeout: float) -> Mapping[Partition, Sequence[Record]]:
@@ -111,11 +116,11 @@ class GroupConsumer:
             done(answer if isinstance(answer, Exception) else None)
 
         with mapped("committing"):
-            self._consumer.commit_async(_offsets(offsets), callback=called_back)
+            self._consumer.commit_async(offsets_to_commit(offsets), callback=called_back)
 
     def commit_now(self, offsets: Mapping[Partition, int], timeout: float) -> None:
         try:
-            self._consumer.commit(_offsets(offsets), timeout_ms=timeout * 1000)
+            self._consumer.commit(offsets_to_commit(offsets), timeout_ms=timeout * 1000)
         except KafkaError as error:
             raise UnavailableError(f"commit: {error}") from error
 
@@ -126,7 +131,7 @@ class GroupConsumer:
         if not self._ends_asked:
             return
         # `end_offsets()` would block the poll loop for as long as a leader is away.
-        question = {_topic_partition(partition): LATEST for partition in self._ends_asked}
+        question = {topic_partition(partition): LATEST for partition in self._ends_asked}
         fetcher = self._consumer._fetcher
         self._ends_future = self._consumer._manager.call_soon(
             fetcher._fetch_offsets_by_times_async, question, _OFFSET_REQUEST_TIMEOUT_MS
@@ -154,6 +159,10 @@ class GroupConsumer:
             return Membership.DISCONNECTED
         state = str(self._consumer.group_metadata().state)
         return Membership.STABLE if "stable" in state.lower() else Membership.JOINING
+
+    def lease_until(self) -> float:
+        answered_at: float = self._consumer._coordinator.heartbeat.last_receive
+        return max(answered_at, self._joined_at) + self._lease
 
     def _check_fenced(self) -> None:
         """A static member whose name another has taken: the library stops its heartbeat and says nothing more."""
@@ -193,6 +202,17 @@ class GroupConsumer:
 
         coordinator.group_protocols = group_protocols
 
+    def _note_joins(self) -> None:
+        """The end of a join is a word from the coordinator as a heartbeat's answer is."""
+        coordinator = self._consumer._coordinator
+        enable = coordinator._enable_heartbeat
+
+        def enable_heartbeat() -> None:
+            self._joined_at = time.monotonic()
+            enable()
+
+        coordinator._enable_heartbeat = enable_heartbeat
+
     def _join_once_more(self) -> None:
         """A static member is given what its predecessor had, without a rebalance (KIP-345).
 
@@ -216,70 +236,3 @@ class GroupConsumer:
             self._consumer.close(autocommit=False, timeout_ms=timeout * 1000)
         except (KafkaError, OSError, RuntimeError) as error:
             log.warning("the group was not left in good order; its coordinator will notice", error=str(error))
-
-
-class _Listener(AsyncConsumerRebalanceListener):  # type: ignore[misc]
-    """Hands rebalances on to the engine. Nothing may escape: a listener that raises never joins again."""
-
-    def __init__(self, consumer: Any, rebalance: Rebalance, *, eager: bool, wait_at_most: float) -> None:
-        self._consumer = consumer
-        self._rebalance = rebalance
-        self._eager = eager
-        self._wait_at_most = wait_at_most
-        self.failure: Exception | None = None
-
-    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
-        try:
-            await self._revoke([Partition(*partition) for partition in revoked])
-        except Exception as error:  # noqa: BLE001 - see above; the poll loop raises it
-            self.failure = error
-
-    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        try:
-            self._rebalance.assign([Partition(*partition) for partition in assigned], all_of_them=self._eager)
-        except Exception as error:  # noqa: BLE001
-            self.failure = error
-
-    async def on_partitions_lost(self, lost: Iterable[TopicPartition]) -> None:
-        self.lose(lost)
-
-    def lose(self, lost: Iterable[TopicPartition]) -> None:
-        """Partitions that are others' already: nothing of them may be committed."""
-        gone = [Partition(*partition) for partition in lost]
-        try:
-            if gone:
-                self._rebalance.release(gone, "lost")
-        except Exception as error:  # noqa: BLE001
-            self.failure = error
-
-    async def _revoke(self, partitions: list[Partition]) -> None:
-        """Waits for what is in flight, commits, lets go.
-
-        Eager assignors revoke everything and mostly give it back: there, what is gone is known after the assignment.
-        """
-        self._rebalance.suspend(partitions)
-        until = time.monotonic() + self._wait_at_most
-        while self._rebalance.busy(partitions) and time.monotonic() < until:
-            await self._consumer._net.sleep(0.01)
-        offsets = self._rebalance.committable(partitions)
-        if offsets:
-            self._rebalance.committed(offsets, await self._commit(offsets))
-        if not self._eager:
-            self._rebalance.release(partitions, "revoked")
-
-    async def _commit(self, offsets: Mapping[Partition, int]) -> Exception | None:
-        future = self._consumer.commit_async(_offsets(offsets))
-        try:
-            await self._consumer._manager.wait_for(future, 5_000)
-        except KafkaError as error:
-            failure: Exception = error
-            return failure
-        return None
-
-
-def _offsets(offsets: Mapping[Partition, int]) -> dict[TopicPartition, OffsetAndMetadata]:
-    return {_topic_partition(partition): OffsetAndMetadata(offset, "", -1) for partition, offset in offsets.items()}
-
-
-def _topic_partition(partition: Partition) -> TopicPartition:
-    return TopicPartition(partition.topic, partition.partition)

@@ -1,0 +1,80 @@
+"""Rebalances, as the client's I/O thread tells of them."""
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from kafka import AsyncConsumerRebalanceListener
+from kafka.errors import KafkaError
+from kafka.structs import OffsetAndMetadata, TopicPartition
+
+from worker.core.ownership import Partition
+from worker.ports import Rebalance
+
+
+class Listener(AsyncConsumerRebalanceListener):  # type: ignore[misc]
+    """Hands rebalances on to the engine. Nothing may escape: a listener that raises never joins again."""
+
+    def __init__(self, consumer: Any, rebalance: Rebalance, *, eager: bool, wait_at_most: float) -> None:
+        self._consumer = consumer
+        self._rebalance = rebalance
+        self._eager = eager
+        self._wait_at_most = wait_at_most
+        self.failure: Exception | None = None
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        try:
+            await self._revoke([Partition(*partition) for partition in revoked])
+        except Exception as error:  # noqa: BLE001 - see above; the poll loop raises it
+            self.failure = error
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        try:
+            self._rebalance.assign([Partition(*partition) for partition in assigned], all_of_them=self._eager)
+        except Exception as error:  # noqa: BLE001
+            self.failure = error
+
+    async def on_partitions_lost(self, lost: Iterable[TopicPartition]) -> None:
+        self.lose(lost)
+
+    def lose(self, lost: Iterable[TopicPartition]) -> None:
+        """Partitions that are others' already: nothing of them may be committed."""
+        gone = [Partition(*partition) for partition in lost]
+        try:
+            if gone:
+                self._rebalance.release(gone, "lost")
+        except Exception as error:  # noqa: BLE001
+            self.failure = error
+
+    async def _revoke(self, partitions: list[Partition]) -> None:
+        """Waits for what is in flight, commits, lets go.
+
+        Eager assignors revoke everything and mostly give it back: there, what is gone is known after the assignment.
+        """
+        self._rebalance.suspend(partitions)
+        until = time.monotonic() + self._wait_at_most
+        while self._rebalance.busy(partitions) and time.monotonic() < until:
+            await self._consumer._net.sleep(0.01)
+        offsets = self._rebalance.committable(partitions)
+        if offsets:
+            self._rebalance.committed(offsets, await self._commit(offsets))
+        if not self._eager:
+            self._rebalance.release(partitions, "revoked")
+
+    async def _commit(self, offsets: Mapping[Partition, int]) -> Exception | None:
+        future = self._consumer.commit_async(offsets_to_commit(offsets))
+        try:
+            await self._consumer._manager.wait_for(future, 5_000)
+        except KafkaError as error:
+            failure: Exception = error
+            return failure
+        return None
+
+
+def offsets_to_commit(offsets: Mapping[Partition, int]) -> dict[TopicPartition, OffsetAndMetadata]:
+    """As the client wants them."""
+    return {topic_partition(partition): OffsetAndMetadata(offset, "", -1) for partition, offset in offsets.items()}
+
+
+def topic_partition(partition: Partition) -> TopicPartition:
+    return TopicPartition(partition.topic, partition.partition)
