@@ -25,7 +25,7 @@ The worker is configured by environment variables alone. `optico-worker run` nam
 once and exits with 2.
 
 - **Files.** Every variable can be read from a file instead: `NAME_FILE=/path` in place of `NAME=value`, which is how
-  mounted secrets are used (`OPTICO_API_KEY_FILE=/run/secrets/optico_api_key`). One trailing newline is dropped. Both at
+  mounted secrets are used (`OPTICO_API_KEY_FILE=/run/secrets/optico-api-key`). One trailing newline is dropped. Both at
   once are an error.
 - **Empty** counts as unset: `KAFKA_GROUP_ID=` gives the default.
 - **Misspelt.** An unknown variable that begins with `KAFKA_`, `OPTICO_` or `WORKER_` is warned of at the start, with
@@ -42,9 +42,10 @@ once and exits with 2.
 The least that is needed:
 
 ```sh
-KAFKA_BOOTSTRAP_SERVERS=kafka:9092
-KAFKA_TOPICS=carts,orders
-OPTICO_API_KEY_FILE=/run/secrets/optico_api_key
+export KAFKA_BOOTSTRAP_SERVERS=kafka-1:9092,kafka-2:9092
+export KAFKA_TOPICS=shop.carts
+export OPTICO_API_KEY_FILE=/run/secrets/optico-api-key
+optico-worker run
 ```
 """
 HEAD = ("| name | default | allowed | what it does |", "|---|---|---|---|")

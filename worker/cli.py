@@ -16,6 +16,7 @@ from worker.commands.common import PROGRAM, failure, load_settings, needs_packag
 from worker.commands.dlq import dlq
 from worker.commands.render import render
 from worker.commands.replay import replay
+from worker.commands.streams import standard_streams
 
 
 @click.group(
@@ -110,4 +111,5 @@ cli.add_command(replay)
 
 def main() -> None:
     """The program. `python -m worker` is the same one."""
-    cli(prog_name=PROGRAM)
+    with standard_streams(PROGRAM):
+        cli(prog_name=PROGRAM)

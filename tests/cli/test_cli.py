@@ -15,6 +15,7 @@ MODULE = (sys.executable, "-m", "worker")
 SCRIPT = (str(Path(sys.executable).with_name("optico-worker")),)
 FAKE_KEY = "fake-key-0123456789abcdef"
 COMMANDS = ("run", "check", "render", "replay", "dlq", "schema", "sandbox", "demo")
+DLQ = (("dlq", "list"), ("dlq", "show"), ("dlq", "redrive"))
 DEADLINE = 60
 
 
@@ -38,7 +39,7 @@ def test_both_ways_to_start_it_are_the_same_program(program: tuple[str, ...]) ->
     assert optico_worker("--help", program=program).stdout.startswith("Usage: optico-worker [OPTIONS] COMMAND")
 
 
-@pytest.mark.parametrize("arguments", [(), *((command,) for command in COMMANDS)], ids=" ".join)
+@pytest.mark.parametrize("arguments", [(), *((command,) for command in COMMANDS), *DLQ], ids=" ".join)
 def test_help_is_everywhere_and_has_an_example(arguments: tuple[str, ...]) -> None:
     result = optico_worker(*arguments, "--help")
 
@@ -99,6 +100,23 @@ def test_three_problems_of_different_kinds_are_named_without_a_secret(tmp_path: 
     assert str(tmp_path / "topics") in result.stderr
     assert FAKE_KEY not in result.stderr
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("command", ["run", "check", "dlq list", "replay --to-earliest"])
+def test_a_broker_without_a_port_is_named_by_every_command_before_it_connects(command: str) -> None:
+    environ = {
+        "KAFKA_BOOTSTRAP_SERVERS": "kafka-1:9092,kafka-2",
+        "KAFKA_TOPICS": "carts",
+        "KAFKA_DLQ_TOPIC": "letters",
+        "OPTICO_API_KEY": FAKE_KEY,
+    }
+
+    result = optico_worker(*command.split(), environ=environ)
+
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.splitlines()[1] == (
+        "  KAFKA_BOOTSTRAP_SERVERS: entry 2 has no port; set host:port, such as kafka:9092"
+    )
 
 
 def test_a_single_problem_is_counted_as_one() -> None:

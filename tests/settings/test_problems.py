@@ -11,6 +11,11 @@ from worker.settings import SettingsError, load
     [
         ("KAFKA_BOOTSTRAP_SERVERS", "kafka:port", "host:port"),
         ("KAFKA_BOOTSTRAP_SERVERS", "kafka:0", "1 to 65535"),
+        ("KAFKA_BOOTSTRAP_SERVERS", "kafka", "entry 1 has no port"),
+        ("KAFKA_BOOTSTRAP_SERVERS", "kafka-1:9092,kafka-2", "entry 2 has no port"),
+        ("KAFKA_BOOTSTRAP_SERVERS", "kafka-1:9092;kafka-2:9092", "host:port, comma-separated"),
+        ("KAFKA_BOOTSTRAP_SERVERS", "http://kafka:9092", "host:port"),
+        ("KAFKA_BOOTSTRAP_SERVERS", "..:9092", "host:port"),
         ("KAFKA_BOOTSTRAP_SERVERS", "kafka:9092,", "host:port"),
         ("KAFKA_BOOTSTRAP_SERVERS", "user:fake@kafka:9092", "host:port"),
         ("KAFKA_TOPICS", " ", "topic's name"),

@@ -30,6 +30,8 @@ def load_settings(reads: Sequence[str] = _EVERYTHING) -> "Settings":
     unread = [name for name in FIELDS if not name.startswith(tuple(reads))]
     hidden = {variable for name in unread for variable in (name, f"{name}_FILE")}
     stand_ins = {name: "unread" for name in unread if FIELDS[name].is_required()}
+    if "KAFKA_BOOTSTRAP_SERVERS" in stand_ins:
+        stand_ins["KAFKA_BOOTSTRAP_SERVERS"] = "unread:1"
     try:
         return load({name: value for name, value in os.environ.items() if name not in hidden} | stand_ins)
     except SettingsError as error:

@@ -91,9 +91,18 @@ def _not_dots(name: str) -> str:
     return name
 
 
-def _with_port(server: str) -> str:
-    port = re.search(r":(\d+)$", server)
-    if port and not 0 < int(port[1]) <= 65_535:  # noqa: PLR2004
+_LISTENER = "(?:SASL_)?(?:PLAINTEXT|SSL)://"
+_HOST = r"\[[0-9a-fA-F:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
+
+
+def _server(server: str) -> str:
+    """As Kafka writes it, `SASL_SSL://` included. No default port: what was forgotten would be looked for at 9092."""
+    if re.fullmatch(f"(?:{_LISTENER})?(?:{_HOST})", server):
+        raise ValueError("has no port; set host:port, such as kafka:9092")
+    port = re.fullmatch(f"(?:{_LISTENER})?(?:{_HOST}):([0-9]{{1,5}})", server)
+    if port is None:
+        raise ValueError("is not valid; set host:port, comma-separated")
+    if not 0 < int(port[1]) <= 65_535:  # noqa: PLR2004
         raise ValueError("has a port that is out of range; set host:port with a port from 1 to 65535")
     return server
 
@@ -152,8 +161,7 @@ Name = Annotated[
     str, StringConstraints(strip_whitespace=True, pattern=r"^[a-zA-Z0-9._-]{1,249}$"), AfterValidator(_not_dots)
 ]
 Names = Annotated[tuple[Name, ...], NoDecode, BeforeValidator(_split), AfterValidator(_unique)]
-_SERVER = r"^([A-Za-z_]+://)?(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?$"
-Server = Annotated[str, StringConstraints(pattern=_SERVER), AfterValidator(_with_port)]
+Server = Annotated[str, AfterValidator(_server)]
 Servers = Annotated[tuple[Server, ...], NoDecode, BeforeValidator(_split)]
 ReadableFile = Annotated[str, AfterValidator(_file)]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]

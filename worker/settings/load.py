@@ -102,10 +102,15 @@ def load(environ: Mapping[str, str]) -> Settings:
 
 def _problems(error: ValidationError, values: Values) -> Iterator[tuple[str, str]]:
     for detail in error.errors(include_url=False):
-        group, name, *_ = detail["loc"]
+        group, name, *place = detail["loc"]
         variable = f"{group}_{name}".upper()
         if variable not in values.problems:
-            yield variable, f"{variable}: {_message(variable, dict(detail), values)}"
+            which = f"entry {place[0] + 1} " if place and isinstance(place[0], int) and not _shown(variable) else ""
+            yield variable, f"{variable}: {which}{_message(variable, dict(detail), values)}"
+
+
+def _shown(variable: str) -> bool:
+    return bool(notes(FIELDS[variable])["shown"])
 
 
 _WHAT = {
@@ -127,7 +132,7 @@ def _message(variable: str, detail: dict[str, Any], values: Values) -> str:
     if detail["type"] == "missing":
         return f"is required, but not set; set it to {allowed(field)}"
     given = detail["input"]
-    repeat = notes(field)["shown"] and origin == "environment" and isinstance(given, str)
+    repeat = _shown(variable) and origin == "environment" and isinstance(given, str)
     value = f"'{shown(given)}' " if repeat else ""
     if detail["type"] == "value_error":
         return f"{value}{detail['ctx']['error']}"

@@ -14,7 +14,7 @@ from tests.ops.program import command, environment
 LETTERS = 600
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=lambda number: number.name)
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
 def test_stopped_half_way_and_run_again_every_letter_has_gone_back_once(post: Post, how: signal.Signals) -> None:
     post.reject(post.write([cart(str(number)) for number in range(LETTERS)]))
 

@@ -89,7 +89,14 @@ class Replay:
         return Path(self._files[1].name).read_text()
 
     def interrupt(self) -> None:
-        self._process.send_signal(signal.SIGINT)
+        self.signal(signal.SIGINT)
+
+    def signal(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    def ended(self, timeout: float) -> int:
+        """Waits for its end; the exit code."""
+        return self._process.wait(timeout)
 
     def running(self) -> bool:
         return self._process.poll() is None

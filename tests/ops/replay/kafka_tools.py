@@ -17,7 +17,7 @@ def consumer_groups(*arguments: str) -> str:
     """What the tool prints. Skips the test where Java or Maven is missing; in CI it fails."""
     try:
         distribution = install()
-        tools = _jar(distribution.jars)
+        tools = tools_jar()
     except MissingError as missing:
         if os.environ.get("CI"):
             pytest.fail(f"in CI nothing may be skipped: {missing}", pytrace=False)
@@ -34,7 +34,9 @@ def consumer_groups(*arguments: str) -> str:
     return ended.stdout
 
 
-def _jar(jars: Path) -> Path:
+def tools_jar() -> Path:
+    """The jar of Kafka's tools; Maven fetches it once. Raises MissingError."""
+    jars = install().jars
     version = next(jars.glob("kafka-tools-api-*.jar")).stem.removeprefix("kafka-tools-api-")
     jar = jars.parent / f"kafka-tools-{version}.jar"
     if jar.exists():

@@ -1,12 +1,15 @@
 """Replays beside the worker, on a real Kafka and the sandbox."""
 
 import itertools
+import signal
 import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+
+import pytest
 
 from tests.brokers.tools import Record, group_state, produce, wait_until
 from tests.integration.conftest import Stage
@@ -213,6 +216,29 @@ def test_ctrl_c_checks_what_was_sent_and_says_where_to_go_on(stage: Stages) -> N
     assert rest["delivered"] == found["unsent"]
     assert len(s.held()) == 400
     assert len(s.api.requests()) == 400
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
+def test_stopped_beside_the_worker_and_repeated_no_id_ends_older_than_the_topic(
+    stage: Stages, how: signal.Signals
+) -> None:
+    """The same command once more, while newer events come: all is as the topic says."""
+    s = stage(partitions=2)
+    s.produce([cart(str(number), 1) for number in range(200)])
+    with worker(**s.settings()) as w:
+        s.wait_all_committed()
+        s.api.reset()
+        with Replay(s, "--from", "earliest", "--max-requests-per-second", "60", OPTICO_MAX_CONCURRENCY="4") as running:
+            wait_until(lambda: s.api.state().requests >= 40, "some requests", 30)
+            s.produce([cart(str(number), 2) for number in range(0, 200, 3)])
+            running.signal(how)
+            assert running.ended(30) == (-how if how is signal.SIGKILL else 1)
+        again = summary(s, "--from", "earliest", "--max-requests-per-second", "0")
+        s.wait_all_committed()
+        assert w.stop() == 0
+    assert again["complete"]
+    assert again["entities"] == 200
+    assert versions(s) == {str(number): 1 if number % 3 else 2 for number in range(200)}
 
 
 def test_a_second_ctrl_c_ends_it_at_once(stage: Stages) -> None:

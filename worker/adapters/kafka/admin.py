@@ -1,24 +1,25 @@
 """What commands ask the brokers, and the offsets that they set: kafka-python's admin client behind `Admin`."""
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, Self, TypeVar
+from typing import Any, NamedTuple, Protocol, Self, TypeVar, cast
 
+import backoff
 from kafka import KafkaAdminClient
 from kafka.admin import OffsetSpec
-from kafka.errors import KafkaError, UnknownTopicOrPartitionError, for_code
+from kafka.errors import KafkaError, NoError, UnknownTopicOrPartitionError, for_code
 from kafka.protocol.admin import DescribeGroupsRequest
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from worker.adapters.kafka.connection import connect, mapped
 from worker.core.ownership import Partition
-from worker.ports import FatalError, UnavailableError
+from worker.ports import UnavailableError
 from worker.settings import Kafka
 
 T = TypeVar("T")
 
-_POLL_SECONDS = 0.1
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,17 +145,23 @@ class KafkaAdmin:
         wanted = list(dict.fromkeys(names))
         if not wanted:  # the library would ask for all of them
             return {}
-        found = self._ask("describing topics", lambda client: client.describe_topics(wanted))
-        return {topic["name"]: _topic(topic) for topic in found}
+        last: list[Mapping[str, Any]] = []
+
+        def describe(client: Any) -> None:
+            last[:] = client.describe_topics(wanted)
+            passing = [error for error in map(_error, last) if error.retriable and not _missing(error)]
+            if passing:
+                raise passing[0]
+
+        try:
+            self._ask("describing topics", describe)
+        except UnavailableError:
+            if not last:  # nobody answered; otherwise each topic has its own problem
+                raise
+        return {topic["name"]: _topic(topic) for topic in last}
 
     def group(self, name: str) -> GroupState:
-        def describe(client: Any) -> dict[str, Any]:
-            found: dict[str, Any] = client.describe_groups([name])[name]
-            if found["error"] is not None:
-                raise FatalError(f"describing group {name}: {found['error']}")
-            return found
-
-        found = self._ask(f"describing group {name}", describe)
+        found = self._ask(f"describing group {name}", lambda client: client.describe_groups([name])[name])
         members = sorted(map(_member, found["members"]), key=lambda member: (member.client_id, member.id))
         return GroupState(found["group_state"], tuple(members), _operations(found))
 
@@ -216,14 +223,23 @@ class KafkaAdmin:
     def _ask(self, doing: str, question: Callable[[Any], T]) -> T:
         """Again while the answer is a passing one: a new cluster has no coordinator until it was asked for one."""
         deadline = time.monotonic() + self._timeout
-        while True:
+        for pause in _pauses():
             try:
                 with mapped(doing):
                     return question(self._client)
             except UnavailableError:
-                if time.monotonic() > deadline:
+                left = deadline - time.monotonic()
+                if left <= 0:
                     raise
-            time.sleep(_POLL_SECONDS)
+            time.sleep(min(pause, left))
+        raise AssertionError("the pauses never end")
+
+
+def _pauses() -> Iterator[float]:
+    """0.1, 0.2, 0.4 … 1 s. The library's own loop goes by the wall clock."""
+    pauses = backoff.expo(factor=_FIRST_PAUSE, max_value=_LONGEST_PAUSE)
+    next(pauses)  # its first value is for that loop
+    return pauses
 
 
 class _Client(KafkaAdminClient):  # type: ignore[misc]
@@ -231,17 +247,23 @@ class _Client(KafkaAdminClient):  # type: ignore[misc]
         # From version 6 on (KIP-1043) a group that nobody was in yet is an error, and its rights are not told.
         return DescribeGroupsRequest(groups=list(group_ids), include_authorized_operations=True, max_version=5)
 
+    def _describe_groups_process_response(self, response: Any) -> Any:
+        """The library makes text of an error, which says no more whether to ask again."""
+        for group in response.groups:
+            if group.error_code:
+                raise for_code(group.error_code)
+        return super()._describe_groups_process_response(response)
+
 
 def _admin_client(*, metrics_enabled: bool, **config: Any) -> Any:  # noqa: ARG001 - the one client without that option
     return _Client(**config)
 
 
 def _topic(found: Mapping[str, Any]) -> Topic:
-    name, error = found["name"], found["error_code"]
-    if error:
-        kind: type[KafkaError] = for_code(error)
-        missing = kind is UnknownTopicOrPartitionError
-        return Topic(name, (), problem="does not exist" if missing else kind.__name__, exists=not missing)
+    name, error = found["name"], _error(found)
+    if error is not NoError:
+        missing = _missing(error)
+        return Topic(name, (), problem="does not exist" if missing else error.__name__, exists=not missing)
     numbers = sorted(partition["partition_index"] for partition in found["partitions"])
     leaderless = sorted(p["partition_index"] for p in found["partitions"] if p["leader_id"] < 0)
     return Topic(
@@ -250,6 +272,15 @@ def _topic(found: Mapping[str, Any]) -> Topic:
         tuple(Partition(name, number) for number in leaderless),
         _operations(found),
     )
+
+
+def _error(found: Mapping[str, Any]) -> type[KafkaError]:
+    return cast(type[KafkaError], for_code(found["error_code"]))
+
+
+def _missing(error: type[KafkaError]) -> bool:
+    """The library calls it passing: for a producer it may be."""
+    return error is UnknownTopicOrPartitionError
 
 
 def _operations(found: Mapping[str, Any]) -> frozenset[str] | None:
