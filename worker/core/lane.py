@@ -68,7 +68,7 @@ class Lane:
     entity: Entity
     waiting: list[Slot] = field(default_factory=list)
     in_flight: Slot | None = None
-    suspects: set[Coordinates] = field(default_factory=set)
+    suspects: frozenset[Coordinates] = frozenset()  # mostly none: an empty set for each lane would be 216 bytes
     answers: int = 0
     tried_at: float | None = None
     token: int = 0

@@ -20,7 +20,7 @@ class Lanes:
     in_flight: set[Lane] = field(default_factory=set)
     _lanes: dict[Entity, Lane] = field(default_factory=dict)
     _schedule: Schedule = field(default_factory=Schedule)
-    _late: dict[Entity, tuple[float, set[Coordinates]]] = field(default_factory=dict)
+    _late: dict[Entity, tuple[float, frozenset[Coordinates]]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self._lanes)

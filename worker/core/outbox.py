@@ -345,7 +345,7 @@ class Outbox:
             self._answers += 1
             lane.answers += 1
         if outcome.ambiguous:
-            lane.suspects.add(delivery.event.coordinates)
+            lane.suspects |= {delivery.event.coordinates}
         if outcome.reason == "http_429" and outcome.retry_after is not None:
             self.paused_until = max(self.paused_until, now + min(outcome.retry_after, LONGEST_PAUSE))
 
