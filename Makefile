@@ -5,12 +5,13 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+export SOAK_MINUTES
 PIP := $(BIN)/pip --quiet --disable-pip-version-check
 # Extras stay in the lock: an older pip, asked for hashes, takes the newest release for `name[extra]` if only `name` is pinned.
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url \
 	--custom-compile-command 'make lock' pyproject.toml
 
-.PHONY: help demo test lint unit integration image chaos bench docs lock clean setup
+.PHONY: help demo test lint unit integration image chaos bench soak docs lock clean setup
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -33,11 +34,16 @@ unit: setup ## the tests that need neither Java nor Kafka
 integration: setup ## the tests on a real Kafka (Java 17 and Maven, or KAFKA_TEST_BOOTSTRAP_SERVERS)
 	@$(BIN)/pytest -m integration $(PYTEST_ARGS)
 
-chaos: setup ## the whole fault suite: every kind with 25 seeds, some two hours; CHAOS_ARGS for less
+chaos: setup ## a million fuzzed records, a million steps of the state machines, every kind of fault with 25 seeds: some two hours
+	@$(BIN)/python -m tests.fuzz --inputs 1000000 --report docs/fuzzing.md
+	@$(BIN)/python -m tests.chaos.machines --steps 1000000 --report docs/machines.md
 	@$(BIN)/python -m tests.chaos --seeds 25 --jobs 3 --report docs/chaos.md $(CHAOS_ARGS)
 
-bench: setup ## intake, delivery and memory, each beside its limit in the same run
-	@$(BIN)/python -m tests.bench
+bench: setup ## measures: each figure beside its limit in the same run, a quarter of an hour; BENCH_ARGS for less
+	@$(BIN)/python -m tests.bench --report docs/performance $(BENCH_ARGS)
+
+soak: setup ## steady traffic with faults for SOAK_MINUTES (30): nothing may grow, nothing be lost
+	@$(BIN)/python -m tests.soak --report docs/performance $(SOAK_ARGS)
 
 image: setup ## builds the image without a Docker engine and runs it (buildah, mmdebstrap, root)
 	@$(BIN)/pytest -m image tests/image $(PYTEST_ARGS)
@@ -46,6 +52,9 @@ docs: setup ## renews the pages, the dashboard and the schema that are generated
 	@$(BIN)/python docs/generate.py
 	@$(BIN)/python helm/generate.py
 	@$(BIN)/python helm/dashboard.py
+
+transcripts: setup ## runs every command of the pages on a real Kafka and writes down anew what they answered
+	@$(BIN)/python -m tests.docs.run
 
 lock: setup ## renews requirements/*.txt: exact versions with hashes
 	@$(COMPILE) -o requirements/run.txt

@@ -1,141 +1,94 @@
-"""Intake against the bare client, delivery against concurrency ÷ latency, memory: medians of several rounds.
-
-python -m tests.bench [--rounds 3] [--json FILE]
-"""
+"""Measures, and writes what was found: python -m tests.bench [--only intake,delivery] [--quick] [--report FOLDER]."""
 
 import argparse
-import json
 import os
 import platform
-import statistics
-import subprocess
+import re
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
+from tests.bench import page, renew
+from tests.bench.bed import Bed
+from tests.bench.figures import Findings, Measured, save
+from tests.bench.machine import processor
+from tests.bench.peers.scenario import run as peers
+from tests.bench.scenarios import SCENARIOS, Scenario
+from tests.brokers.distribution import POM
 
-from tests.bench.bare import PARTITIONS
-from tests.brokers.kafka import KafkaCluster
-from tests.brokers.tools import produce, wait_until
-from tests.integration.events import cart
-from tests.integration.process import KEY, WorkerProcess, worker
-from worker.sandbox.api import Sandbox
-
-HOT_EVENTS, HOT_IDS = 200_000, 200
-DISTINCT_EVENTS = 6_000
-CONCURRENCY, LATENCY_MS = 32, 50
-PRODUCTS = [{"id": n, "name": f"Product {n}", "quantity": 2, "price": 29.99} for n in (1, 2)]
+ALL: dict[str, Scenario] = {**SCENARIOS, "peers": peers}
+ROUNDS = 3
 
 
-class Bench:
-    """One broker and one API for all rounds."""
+def main() -> int:
+    options = _arguments()
+    started = time.monotonic()
 
-    def __init__(self, kafka: KafkaCluster, api: Sandbox) -> None:
-        self.kafka, self.api = kafka, api
-        self.groups = 0
+    def say(line: str) -> None:
+        passed = time.monotonic() - started
+        sys.stdout.write(f"[{passed // 60:.0f}:{passed % 60:04.1f}] {line}\n")
+        sys.stdout.flush()
 
-    def prepare(self) -> None:
-        self.kafka.create_topic("hot", PARTITIONS)
-        produce(
-            self.kafka.bootstrap,
-            "hot",
-            (cart(str(n % HOT_IDS), products=PRODUCTS) for n in range(HOT_EVENTS)),
-        )
-        self.kafka.create_topic("distinct", PARTITIONS)
-        produce(self.kafka.bootstrap, "distinct", (cart(str(n), products=PRODUCTS) for n in range(DISTINCT_EVENTS)))
-
-    @contextmanager
-    def running(self, topic: str) -> Iterator[WorkerProcess]:
-        self.groups += 1
-        with worker(
-            KAFKA_BOOTSTRAP_SERVERS=self.kafka.bootstrap,
-            KAFKA_TOPICS=topic,
-            KAFKA_GROUP_ID=f"bench-{self.groups}",
-            OPTICO_URL=self.api.url,
-            OPTICO_MAX_CONCURRENCY=str(CONCURRENCY),
-            WORKER_COLLAPSE_WINDOW_MS="500",
-        ) as process:
-            yield process
-            assert process.stop() == 0
-
-    def bare(self) -> float:
-        ended = subprocess.run(
-            [sys.executable, "-m", "tests.bench.bare", self.kafka.bootstrap, "hot", str(HOT_EVENTS)],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        return float(ended.stdout)
-
-    def intake(self) -> tuple[float, float]:
-        """Events a second, and the resident memory afterwards (MB)."""
-        self.api.clear_faults()
-        with self.running("hot") as process:
-            rate = self._rate(lambda: process.total("events_consumed_total"), HOT_EVENTS)
-            wait_until(lambda: process.metrics()["pending_entities"] == 0, "all to be sent", 60)
-            return rate, _resident_mb(process.pid)
-
-    def delivery(self) -> float:
-        """Requests a second with an API that takes 50 ms."""
-        self.api.set_faults([{"latency": LATENCY_MS}])
-        self.api.reset()
-        with self.running("distinct"):
-            return self._rate(lambda: self.api.state().requests, DISTINCT_EVENTS)
-
-    @staticmethod
-    def _rate(count: Callable[[], float], until: int) -> float:
-        """From the first look that finds some to the last."""
-        first = wait_until(count, "the first", 60)
-        started = time.perf_counter()
-        while (now := count()) < until:
-            time.sleep(0.25)  # each look is a scrape, which costs the worker some milliseconds
-        return (now - first) / (time.perf_counter() - started)
+    say("starting Kafka")
+    measured: dict[str, Measured] = {}
+    with Bed(say, quick=options.quick, rounds=options.rounds) as bed:
+        for name in options.only:
+            say(f"== {name}")
+            begun = time.monotonic()
+            findings = ALL[name](bed)
+            measured[name] = _measured(findings, time.monotonic() - begun, options)
+            for line in page.table(findings):
+                sys.stdout.write(line + "\n")
+            for path in filter(None, (options.json, options.report and options.report / renew.FIGURES)):
+                save(path, measured)
+    say("done")
+    if options.report is not None:
+        renew.write(options.report)
+    missed = [f"{name}: {f.name}" for name, each in measured.items() for f in each.findings.figures if f.met is False]
+    for line in missed:
+        sys.stdout.write(f"goal missed: {line}\n")
+    return 0
 
 
-def _resident_mb(pid: int) -> float:
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+def _measured(findings: Findings, seconds: float, options: argparse.Namespace) -> Measured:
+    environment = {
+        "processor": processor(),
+        "cores": str(len(os.sched_getaffinity(0))),
+        "python": platform.python_version(),
+        "kafka": _kafka(),
+        "kafka-python": version("kafka-python"),
+        "pyreqwest": version("pyreqwest"),
+    }
+    date = datetime.now(UTC).strftime("%Y-%m-%d")
+    return Measured(findings, date, round(seconds, 1), options.rounds, options.quick, environment)
 
 
-def main() -> None:
+def _kafka() -> str:
+    found = re.search(r"<kafka\.version>(.+?)</", POM.read_text())
+    return found[1] if found is not None else "unknown"
+
+
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--only", type=_names, default=list(SCENARIOS), help=", ".join(ALL))
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--quick", action="store_true", help="everything small: to see that it works, not to measure")
+    parser.add_argument("--json", type=Path, help="where to write the figures")
+    parser.add_argument("--report", type=Path, help="the folder of the report: figures, plots, and the page beside it")
     options = parser.parse_args()
-    console = Console()
-    rounds: list[dict[str, float]] = []
-    with KafkaCluster() as kafka, Sandbox(keys={KEY}, counting_only=True) as api:
-        bench = Bench(kafka, api)
-        console.print(f"writing {HOT_EVENTS + DISTINCT_EVENTS:,} events")
-        bench.prepare()
-        for number in range(1, options.rounds + 1):
-            bare, (intake, memory), delivery = bench.bare(), bench.intake(), bench.delivery()
-            rounds.append({"bare": bare, "intake": intake, "memory": memory, "delivery": delivery})
-            console.print(f"round {number}: {json.dumps({name: round(value) for name, value in rounds[-1].items()})}")
-    possible = CONCURRENCY * 1000 / LATENCY_MS
-    median = {name: statistics.median(row[name] for row in rounds) for name in rounds[0]}
-    ratio = statistics.median(row["intake"] / row["bare"] for row in rounds)
-    table = Table(
-        "what", "measured", "limit", "ratio", title=f"{os.cpu_count()} cores, Python {platform.python_version()}"
-    )
-    table.add_row(
-        "intake, events/s", f"{median['intake']:,.0f}", f"{median['bare']:,.0f} (poll + orjson)", f"{ratio:.2f}"
-    )
-    table.add_row(
-        f"delivery, requests/s ({CONCURRENCY} senders, {LATENCY_MS} ms)",
-        f"{median['delivery']:,.0f}",
-        f"{possible:,.0f} (senders ÷ latency)",
-        f"{median['delivery'] / possible:.2f}",
-    )
-    table.add_row("memory after the hot topic, MB", f"{median['memory']:,.0f}", "-", "-")
-    console.print(table)
-    if options.json is not None:
-        options.json.write_text(json.dumps({"rounds": rounds, "median": median, "intake_ratio": ratio}, indent=2))
+    if options.quick:
+        options.rounds = 1
+    return options
+
+
+def _names(value: str) -> list[str]:
+    names = value.split(",")
+    if unknown := [name for name in names if name not in ALL]:
+        raise argparse.ArgumentTypeError(f"unknown: {', '.join(unknown)}; known: {', '.join(ALL)}")
+    return names
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Others that do the same work, as their own documentation has it."""

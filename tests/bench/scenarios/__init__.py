@@ -1,0 +1,21 @@
+"""What is measured. Each takes the test bed and brings findings home."""
+
+from collections.abc import Callable
+
+from tests.bench.bed import Bed
+from tests.bench.figures import Findings
+from tests.bench.scenarios import collapse, cost, delivery, freshness, growth, intake, memory, scale, target
+
+Scenario = Callable[[Bed], Findings]
+
+SCENARIOS: dict[str, Scenario] = {
+    "target": target.run,
+    "intake": intake.run,
+    "delivery": delivery.run,
+    "collapse": collapse.run,
+    "freshness": freshness.run,
+    "memory": memory.run,
+    "scale": scale.run,
+    "cost": cost.run,
+    "growth": growth.run,
+}
