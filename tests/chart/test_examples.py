@@ -30,6 +30,19 @@ def test_every_example_is_accepted(helm: Helm, tmp_path: Path, example: str) -> 
     assert helm.render(LEAST, path)
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_first_example_is_enough_to_install(helm4: Helm, tmp_path: Path, page: Path) -> None:
+    """And what the page's first section adds to it fits."""
+    section = page.read_text("utf-8").split("\n## ")[1]
+    assert section.startswith("Install")
+    paths = []
+    for number, block in enumerate(_BLOCK.findall(section)):
+        paths.append(tmp_path / f"{number}.yaml")
+        paths[-1].write_text(textwrap.dedent(block), encoding="utf-8")
+        assert helm4.render(*paths)
+    assert "worker.yaml" in section
+
+
 def test_there_are_examples() -> None:
     assert len(examples()) > 8
 

@@ -73,6 +73,21 @@ def test_every_user_is_told_what_to_do_next(helm4: Helm, path: Path) -> None:
     assert not re.search(r"\{\{|fake-|\n\n\n", notes)
 
 
+@pytest.mark.parametrize(
+    ("values", "remark"),
+    [
+        ({"replicas": 0}, "replicas is 0: nothing is read"),
+        ({"prometheusRule": {"enabled": True}}, "podMonitor.enabled is false: see to it"),
+        ({"prometheusRule": {"enabled": True}}, "prometheusRule.runbookUrl is docs/alerts.md: alerts link to nothing"),
+        ({}, "prometheusRule.enabled is false: nobody is told"),
+    ],
+    ids=str,
+)
+def test_a_user_is_told_what_is_worth_a_look(helm4: Helm, values: dict[str, Any], remark: str) -> None:
+    assert f"\n  - {remark}" in helm4.notes(VALUES / "least.yaml", values)
+    assert remark not in helm4.notes(VALUES / "everything.yaml", {"kafka": {"clientRack": "b"}})
+
+
 def _without_cluster(path: Path) -> tuple[dict[str, Any], ...]:
     """An install can't be told a version of Kubernetes; Helm takes one that is too old for these."""
     return ({"kafka": {"rackFromZone": False}},) if path.name in _SINCE else ()

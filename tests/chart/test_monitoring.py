@@ -1,6 +1,8 @@
 """Rule files and dashboards reach Prometheus and Grafana as they are, with what the values add."""
 
+import json
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import pytest
 
 from tests.chart.rendering import CHART, LEAST, VALUES, Helm, documents, kinds, one, values_of
 from tests.chart.test_promises import copy_of_chart
+from tests.monitoring.tools import program
 
 RULES = """\
 groups:
@@ -76,6 +79,96 @@ def test_an_alert_can_be_left_out(helm: Helm, chart: Path) -> None:
     assert [rule.get("alert") for rule in rules] == [None, "OpticoWorkerSample"]
 
 
+#: Every way in which an expression of ours speaks of a series.
+NAMED = """\
+groups:
+  - name: sample
+    rules:
+      - record: job:optico_worker_sample:sum
+        expr: >-
+          sum by (namespace, job) (optico_worker_pending_bytes) / optico_worker_pending_entities
+          + rate(optico_worker_requests_total{outcome="delivered"}[5m]) + job:optico_worker_consumer_lag:sum
+"""
+SCOPED = (
+    "sum by (namespace, job) (optico_worker_pending_bytes{%(m)s}) / optico_worker_pending_entities{%(m)s}"
+    ' + rate(optico_worker_requests_total{%(m)s, outcome="delivered"}[5m]) + job:optico_worker_consumer_lag:sum{%(m)s}'
+)
+
+
+@pytest.mark.parametrize(
+    ("values", "matchers"),
+    [
+        ({"podMonitor": {"enabled": True}}, 'job="rel-optico-worker", namespace="shop"'),
+        ({"prometheusRule": {"selector": {"job": "carts"}}}, 'job="carts"'),
+        ({"prometheusRule": {"selector": {"job": 'a $1 "b"'}}}, r'job="a $1 \"b\""'),
+    ],
+    ids=["by its PodMonitor", "by labels of the user's own", "quoted"],
+)
+def test_rules_speak_of_their_own_release(helm: Helm, chart: Path, values: Any, matchers: str) -> None:
+    (chart / "files" / "rules" / "sample.yaml").write_text(NAMED, encoding="utf-8")
+    found = helm.render(LEAST, {"prometheusRule": {"enabled": True}}, values, chart=chart)
+    (rule,) = one(found, "PrometheusRule")["spec"]["groups"][0]["rules"]
+    assert rule["expr"] == SCOPED % {"m": matchers}
+    assert rule["record"] == "job:optico_worker_sample:sum"
+
+
+@pytest.mark.parametrize("values", [{}, {"podMonitor": {"enabled": True}, "prometheusRule": {"selector": {}}}], ids=str)
+def test_rules_speak_of_every_worker_without_a_selector(helm: Helm, chart: Path, values: Any) -> None:
+    (chart / "files" / "rules" / "sample.yaml").write_text(NAMED, encoding="utf-8")
+    found = helm.render(LEAST, {"prometheusRule": {"enabled": True}}, values, chart=chart)
+    (rule,) = one(found, "PrometheusRule")["spec"]["groups"][0]["rules"]
+    assert rule["expr"] == documents(NAMED)[0]["groups"][0]["rules"][0]["expr"]
+
+
+def test_the_job_that_the_rules_go_by_is_what_the_pod_monitor_gives(helm: Helm) -> None:
+    endpoint = one(helm.render(VALUES / "everything.yaml"), "PodMonitor")["spec"]["podMetricsEndpoints"][0]
+    first, own = endpoint["relabelings"]
+    assert first == {"action": "replace", "targetLabel": "job", "replacement": "rel-carts"}
+    assert own["targetLabel"] == "node"
+
+
+def unit_test(series: dict[str, str], firing: list[str]) -> dict[str, Any]:
+    """For promtool: what fires after an hour. The series' names are without their prefix."""
+    given = [{"series": f"optico_worker_{name}", "values": values} for name, values in series.items()]
+    expected = [{"labels": labels, "value": 1} for labels in firing]
+    asked = {"expr": 'sum by (alertname, namespace, job) (ALERTS{alertstate="firing"})', "eval_time": "60m"}
+    return {"interval": "1m", "input_series": given, "promql_expr_test": [{**asked, "exp_samples": expected}]}
+
+
+def release(job: str, assigned: str) -> dict[str, str]:
+    """Two workers in the namespace, and a backlog that grows."""
+    labels = f'namespace="shop", job="{job}", pod='
+    return {
+        f'build_info{{{labels}"a"}}': "1x90",
+        f'build_info{{{labels}"b"}}': "1x90",
+        f'assigned_partitions{{{labels}"a"}}': assigned,
+        f'unread_records{{{labels}"a", topic="a", partition="0"}}': "0+50x90",
+    }
+
+
+OURS = 'namespace="shop", job="rel-optico-worker"'
+#: The maximum of this release is 2. Of the other one, nobody reads in the first test, and all is well in the second.
+TWO_RELEASES = [
+    unit_test(
+        release("rel-optico-worker", "3x90") | release("other-optico-worker", "0x90"),
+        [f'{{alertname="OpticoWorkerAtMaximum", {OURS}}}'],
+    ),
+    unit_test(release("other-optico-worker", "3x90"), [f'{{alertname="OpticoWorkerNoMembers", {OURS}}}']),
+]
+
+
+def test_a_release_tells_of_itself_alone(helm4: Helm, tmp_path: Path) -> None:
+    values = {"replicas": 2, "podMonitor": {"enabled": True}, "prometheusRule": {"enabled": True}}
+    rules = one(helm4.render(LEAST, values), "PrometheusRule")["spec"]
+    (tmp_path / "rules.yaml").write_text(json.dumps(rules), encoding="utf-8")
+    tests = {"rule_files": ["rules.yaml"], "evaluation_interval": "1m", "tests": TWO_RELEASES}
+    (tmp_path / "unit.yaml").write_text(json.dumps(tests), encoding="utf-8")
+    for command in (["check", "rules", "rules.yaml"], ["test", "rules", "unit.yaml"]):
+        tool = [program("promtool"), *command]
+        answer = subprocess.run(tool, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert answer.returncode == 0, answer.stdout + answer.stderr
+
+
 def test_dashboards_are_shipped_word_for_word(helm: Helm, chart: Path) -> None:
     values = {"dashboard": {"enabled": True, "namespace": "grafana", "annotations": {"grafana_folder": "Shop"}}}
     found = one(helm.render(LEAST, values, chart=chart), "ConfigMap", "-dashboard-sample-one")
@@ -102,3 +195,21 @@ def test_every_rule_and_dashboard_of_the_chart_is_shipped(helm4: Helm) -> None:
     dashboards = [name for each in found if each["kind"] == "ConfigMap" for name in each.get("data", {})]
     for path in (CHART / "files" / "dashboards").glob("*.json"):
         assert path.name in dashboards
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({}, True),
+        ({"replicas": 0}, False),
+        ({"autoscaling": {"kind": "keda", "maxReplicas": 4}}, True),
+        ({"autoscaling": {"kind": "keda", "maxReplicas": 4, "minReplicas": 0}}, False),
+        ({"autoscaling": {"kind": "keda", "maxReplicas": 4, "keda": {"pausedReplicas": 0}}}, False),
+    ],
+    ids=str,
+)
+def test_nobody_is_told_of_workers_that_are_not_wanted(helm: Helm, values: Any, told: bool) -> None:
+    found = one(helm.render(LEAST, {"prometheusRule": {"enabled": True}}, values), "PrometheusRule")
+    alerts = {rule.get("alert") for group in found["spec"]["groups"] for rule in group["rules"]}
+    assert ("OpticoWorkerNoMembers" in alerts) is told
+    assert "OpticoWorkerPollLoopStale" in alerts

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.chart.pods import own_container, pod_specs
-from tests.chart.rendering import CHART, LEAST, VALUES, Document, Helm, RefusedError, kinds, one
+from tests.chart.rendering import CHART, LEAST, NEWEST, VALUES, Document, Helm, RefusedError, documents, kinds, one
 from tests.chart.test_matrix import every_file
 
 
@@ -73,6 +73,16 @@ def test_a_rollout_never_has_one_worker_more(helm: Helm) -> None:
     assert spec["minReadySeconds"] > 0
 
 
+@pytest.mark.parametrize(
+    ("values", "deadline"),
+    [({}, 600), ({"minReadySeconds": 900}, 1245), ({"worker": {"drainTimeoutSeconds": 600}}, 935)],
+    ids=str,
+)
+def test_a_rollout_is_not_given_up_while_a_worker_drains(helm: Helm, values: dict[str, Any], deadline: int) -> None:
+    """The API server refuses a deadline below `minReadySeconds`."""
+    assert one(helm.render(LEAST, values), "Deployment")["spec"]["progressDeadlineSeconds"] == deadline
+
+
 def test_static_members_are_named_by_their_pods_and_start_together(helm: Helm) -> None:
     found = helm.render(VALUES / "static.yaml")
     assert "Deployment" not in kinds(found)
@@ -105,13 +115,47 @@ def test_selectors_find_the_workers_and_no_other_pod(helm4: Helm, path: Path) ->
         assert constraint["labelSelector"]["matchLabels"] == selector
 
 
+@pytest.mark.parametrize("name", ["everything", "static", "replay"])
+def test_the_more_special_label_wins_and_none_is_there_twice(helm: Helm, name: str) -> None:
+    values = {
+        "commonLabels": {"team": "all", "app.kubernetes.io/version": "mine"},
+        "podLabels": {"team": "pods"},
+        "podAnnotations": {"checksum/config": "mine"},
+        "podMonitor": {"labels": {"team": "metrics"}},
+    }
+    found = helm.render(VALUES / f"{name}.yaml", values)  # a key that is there twice is an error
+    for each in found:
+        labels = each["metadata"].get("labels", {})
+        if "helm.sh/chart" in labels:
+            assert labels["team"] == ("metrics" if each["kind"] == "PodMonitor" else "all")
+            assert labels["app.kubernetes.io/version"] == "mine"
+        if each["kind"] in {"Deployment", "StatefulSet"}:
+            template = each["spec"]["template"]["metadata"]
+            assert template["labels"]["team"] == "pods"
+            assert template["annotations"]["checksum/config"] == "mine"
+
+
+def test_a_release_may_be_named_by_a_number(helm: Helm) -> None:
+    """A year, for example; labels are strings."""
+    text = helm("template", "2026", str(CHART), f"--kube-version={NEWEST}", f"--values={LEAST}")
+    for each in documents(text):
+        assert set(map(type, each["metadata"]["labels"].values())) == {str}
+    assert one(documents(text), "Deployment")["spec"]["selector"]["matchLabels"]["app.kubernetes.io/instance"] == "2026"
+
+
 def test_another_version_of_the_chart_alone_replaces_no_pod(helm: Helm, tmp_path: Path) -> None:
-    copy = copy_of_chart(tmp_path)
-    text = (copy / "Chart.yaml").read_text(encoding="utf-8")
-    (copy / "Chart.yaml").write_text(text.replace("\nversion: 0.1.0", "\nversion: 0.1.1"), encoding="utf-8")
-    before, after = (one(helm.render(LEAST, chart=chart), "Deployment") for chart in (CHART, copy))
+    charts = (CHART, another_version(tmp_path))
+    before, after = (one(helm.render(LEAST, chart=chart), "Deployment") for chart in charts)
     assert before["metadata"] != after["metadata"]
     assert before["spec"] == after["spec"]
+
+
+def another_version(folder: Path) -> Path:
+    """The chart as it is, with another version."""
+    copy = copy_of_chart(folder)
+    text = (copy / "Chart.yaml").read_text(encoding="utf-8")
+    (copy / "Chart.yaml").write_text(text.replace("\nversion: 0.1.0", "\nversion: 0.1.1"), encoding="utf-8")
+    return copy
 
 
 def copy_of_chart(folder: Path) -> Path:
@@ -210,12 +254,16 @@ def test_scaling_can_be_paused(helm: Helm, name: str, expected: dict[str, str]) 
 
 def egress_ports(found: list[Document]) -> list[list[Any]]:
     rules = one(found, "NetworkPolicy")["spec"]["egress"]
+    assert [port["protocol"] for port in rules[0]["ports"]] == ["UDP", "TCP"], "answers that are long come over TCP"
     return [[port["port"] for port in rule["ports"]] for rule in rules]
 
 
 def test_the_network_policy_knows_the_ports_from_the_addresses(helm: Helm) -> None:
     assert egress_ports(helm.render(VALUES / "inline.yaml")) == [[53, 53], [9094], [8080]]
-    servers = {"kafka": {"bootstrapServers": ["a:9095", "b", "[2001:db8::1]:9096"]}, "networkPolicy": {"enabled": True}}
+    servers = {
+        "kafka": {"bootstrapServers": ["a:9095", "b:9092", "[2001:db8::1]:9096"]},
+        "networkPolicy": {"enabled": True},
+    }
     assert egress_ports(helm.render(LEAST, servers)) == [[53, 53], [9095, 9092, 9096], [443]]
 
 
@@ -245,7 +293,6 @@ def test_a_replay_acts_when_it_is_told_to(helm: Helm) -> None:
     job = one(helm.render(VALUES / "replay.yaml"), "Job")
     container = own_container(job["spec"]["template"]["spec"])
     assert container["args"] == ["replay", "--to-datetime", "2026-11-21T08:00:00Z", "--execute"]
-    assert job["spec"]["backoffLimit"] == 0
     assert "ttlSecondsAfterFinished" not in job["spec"]
 
 
@@ -260,6 +307,48 @@ def test_other_arguments_are_another_job(helm: Helm) -> None:
     changes: list[dict[str, Any]] = [{}, {"args": ["--to-latest"]}, {"run": "third"}]
     names = {one(helm.render(replay, {"replay": change}), "Job")["metadata"]["name"] for change in changes}
     assert len(names) == 3
+
+
+IMAGES: tuple[dict[str, Any], ...] = ({}, {"image": {"tag": "9.9.9"}})
+
+
+def jobs(helm: Helm, *values: Any) -> list[Document]:
+    """The replay before and after an upgrade to another image."""
+    return [one(helm.render(*values, image), "Job") for image in IMAGES]
+
+
+@pytest.mark.parametrize("replay", [{}, {"args": ["--alongside", "--from", "earliest"], "execute": True}], ids=str)
+def test_an_upgrade_never_changes_a_job_that_may_run_again(helm: Helm, replay: dict[str, Any]) -> None:
+    """The API server refuses to change a Job's pod, and the upgrade with it."""
+    before, after = jobs(helm, VALUES / "dry-run.yaml", {"replay": replay})
+    assert before["spec"]["template"] != after["spec"]["template"]
+    assert before["metadata"]["name"] != after["metadata"]["name"]
+
+
+def test_an_upgrade_does_not_reset_the_group_again(helm: Helm, tmp_path: Path) -> None:
+    before, after = jobs(helm, VALUES / "replay.yaml")
+    assert before["metadata"]["name"] == after["metadata"]["name"]
+    newer = helm.render(VALUES / "replay.yaml", chart=another_version(tmp_path))
+    assert one(newer, "Job")["spec"] == before["spec"]
+
+
+def test_a_reset_waits_until_the_workers_have_drained(helm: Helm) -> None:
+    """It is refused until they are gone, and tried again; but not where the arguments are wrong (exit code 2)."""
+    spec = one(helm.render(VALUES / "replay.yaml", {"replay": {"args": ["--to-earliest"]}}), "Job")["spec"]
+    grace = worker(helm.render(VALUES / "static.yaml"))["terminationGracePeriodSeconds"]
+    patience = sum(10 * 2**attempt for attempt in range(spec["backoffLimit"]))
+    assert patience > grace + 60, "a static member counts until its session ends"
+    (rule,) = spec["podFailurePolicy"]["rules"]
+    assert rule["action"] == "FailJob"
+    assert rule["onExitCodes"]["values"] == [2]
+    assert rule["onExitCodes"]["containerName"] == "replay"
+
+
+@pytest.mark.parametrize("args", [["--shift-by", "1000"], ["--shift-by=1000"]], ids=str)
+def test_a_shift_is_tried_once(helm: Helm, args: list[str]) -> None:
+    spec = one(helm.render(VALUES / "replay.yaml", {"replay": {"args": args}}), "Job")["spec"]
+    assert spec["backoffLimit"] == 0
+    assert "podFailurePolicy" not in spec
 
 
 def test_helm_test_runs_the_workers_own_check(helm: Helm) -> None:

@@ -74,11 +74,19 @@ REFUSED: dict[str, Values] = {
     "worker.drainTimeoutSeconds must be longer than optico.timeoutSeconds, so that a request can end: raise the one or"
     " lower the other.": {"worker": {"drainTimeoutSeconds": 5}},
     "pdb needs one of minAvailable and maxUnavailable: set the other to null.": {"pdb": {"minAvailable": 1}},
-    "pdb.minAvailable is 2, as many as there are workers, so that no node could be drained: lower it.": {
+    "pdb.minAvailable is 2, which of 2 is all of them, so that no node could be drained: lower it.": {
         "pdb": {"minAvailable": 2, "maxUnavailable": None}
     },
-    "pdb.minAvailable is 100%, so that no node could be drained: lower it.": {
+    "pdb.minAvailable is 100%, which of 2 is all of them, so that no node could be drained: lower it.": {
         "pdb": {"minAvailable": "100%", "maxUnavailable": None}
+    },
+    "pdb.minAvailable is 50%, which of 1 is all of them, so that no node could be drained: lower it.": {
+        "replicas": 1,
+        "pdb": {"minAvailable": "50%", "maxUnavailable": None},
+    },
+    "pdb.minAvailable is 1, which of 1 is all of them, so that no node could be drained: lower it.": {
+        "autoscaling": {**KEDA, "minReplicas": 0},
+        "pdb": {"minAvailable": 1, "maxUnavailable": None},
     },
     "pdb.maxUnavailable is 0, so that no node could be drained: raise it.": {"pdb": {"maxUnavailable": 0}},
     "maxUnavailable is 0, but there is never one worker more, so that a rollout could not begin: raise it.": {
@@ -183,6 +191,19 @@ def _is_sentence(line: str) -> bool:
     return not re.fullmatch(r"\{\{-? (define|range|if|else|end|\$|include|fail|/\*).*|.*\*/ -\}\}", line)
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"replicas": 1},
+        {"replicas": 0, "pdb": {"minAvailable": 1, "maxUnavailable": None}},
+        {"replicas": 3, "pdb": {"minAvailable": "66%", "maxUnavailable": None}},
+    ],
+    ids=str,
+)
+def test_a_budget_that_lets_a_worker_go_is_taken(helm: Helm, values: Values) -> None:
+    assert helm.render(LEAST, values)
+
+
 def test_stand_by_workers_may_be_more_than_partitions(helm: Helm) -> None:
     idle = {**KEDA, "keda": {"allowIdleConsumers": True}}
     assert helm.render(LEAST, {"autoscaling": idle, "kafka": {"partitions": 3}})
@@ -201,6 +222,7 @@ def test_stand_by_workers_may_be_more_than_partitions(helm: Helm) -> None:
         ({"podSecurityContext": {"runAsNonroot": True}}, "runAsNonroot"),
         ({"extraEnv": [{"name": "A", "value": 1}]}, "string"),
         ({"tolerations": [{"keyy": "a"}]}, "keyy"),
+        ({"fullnameOverride": "2026"}, "pattern"),
     ],
     ids=str,
 )

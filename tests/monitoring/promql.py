@@ -81,6 +81,8 @@ def _parts(node: Expr) -> Iterator[Expr]:
     if any(map(_filters, _of(node, Expr))):
         for child in _children(node):
             yield from _parts(child)
+    elif isinstance(node, MatrixSelector):
+        yield node.vector_selector  # what has a length of time is no answer by itself
     elif any(True for _ in _of(node, VectorSelector)):
         yield node
 
@@ -88,7 +90,7 @@ def _parts(node: Expr) -> Iterator[Expr]:
 def _filters(node: Expr) -> bool:
     if isinstance(node, BinaryExpr):
         return str(node.op) in _FILTERS
-    return isinstance(node, Call) and node.func.name == "absent"
+    return isinstance(node, Call) and node.func.name in {"absent", "absent_over_time"}
 
 
 def _grouping(node: Expr) -> Iterable[str]:

@@ -8,6 +8,7 @@ from tests.monitoring.conftest import Watched
 from tests.monitoring.exposed import EXPOSED, KNOWN
 from tests.monitoring.promql import parts
 from tests.monitoring.rules import ALERTS, RECORDS, Rule
+from tests.monitoring.runbook import QUERIES as STEPS
 
 
 @pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.where)
@@ -29,6 +30,11 @@ def test_what_alerts_compare_has_data(watched: Watched, alert: Rule) -> None:
     compared = parts(alert.expr)
     assert compared
     assert [part for part in compared if not watched.prometheus.ask(part)] == []
+
+
+@pytest.mark.parametrize("query", STEPS)
+def test_what_the_runbook_asks_has_an_answer(watched: Watched, query: str) -> None:
+    assert watched.prometheus.ask(query)
 
 
 def test_the_outage_was_on_its_way_to_an_alert(watched: Watched) -> None:

@@ -102,15 +102,14 @@ terminationGracePeriodSeconds is {{ include "optico-worker.grace" . }}, but a dr
 worker.drainTimeoutSeconds must be longer than optico.timeoutSeconds, so that a request can end: raise the one or lower the other.
 {{- end }}
 {{- $pdb := .Values.pdb }}
+{{- $least := ternary .Values.replicas (max 1 .Values.autoscaling.minReplicas) (eq .Values.autoscaling.kind "none") | int }}
 {{- if $pdb.enabled }}
 {{- $min := $pdb.minAvailable }}
 {{- $max := $pdb.maxUnavailable }}
 {{- if eq (kindIs "invalid" $min) (kindIs "invalid" $max) }}
 pdb needs one of minAvailable and maxUnavailable: set the other to null.
-{{- else if and (not (kindIs "invalid" $min)) (not (kindIs "string" $min)) (ge (int $min) (ternary (int .Values.replicas) (int .Values.autoscaling.minReplicas) (eq .Values.autoscaling.kind "none"))) }}
-pdb.minAvailable is {{ $min }}, as many as there are workers, so that no node could be drained: lower it.
-{{- else if has (toString (default "" $min)) (list "100%") }}
-pdb.minAvailable is 100%, so that no node could be drained: lower it.
+{{- else if and (not (kindIs "invalid" $min)) (gt $least 0) (ge (include "optico-worker.share" (dict "of" $least "value" $min) | int) $least) }}
+pdb.minAvailable is {{ $min }}, which of {{ $least }} is all of them, so that no node could be drained: lower it.
 {{- else if has (toString (ternary "" $max (kindIs "invalid" $max))) (list "0" "0%") }}
 pdb.maxUnavailable is {{ $max }}, so that no node could be drained: raise it.
 {{- end }}

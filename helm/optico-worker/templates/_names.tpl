@@ -17,8 +17,8 @@
 
 {{- /* What all pods of the release have in common: workers, the test's, the replay's. */ -}}
 {{- define "optico-worker.releaseLabels" -}}
-app.kubernetes.io/name: {{ include "optico-worker.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "optico-worker.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{- /* What the workers' pods alone have. */ -}}
@@ -32,21 +32,17 @@ app.kubernetes.io/component: worker
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
-{{- with .Values.commonLabels }}
-{{ toYaml . }}
-{{- end }}
 {{- end }}
 
 {{- /* metadata of an object. Called with a dict: context, name; perhaps namespace, component, labels, annotations. */ -}}
 {{- define "optico-worker.metadata" -}}
-name: {{ .name }}
+name: {{ .name | quote }}
 namespace: {{ .namespace | default .context.Release.Namespace }}
 labels:
-  {{- include "optico-worker.labels" .context | nindent 2 }}
-  app.kubernetes.io/component: {{ .component | default "worker" }}
-  {{- with .labels }}
-  {{- toYaml . | nindent 2 }}
-  {{- end }}
+  {{- /* The more special one wins, so that none is there twice. */ -}}
+  {{- $own := include "optico-worker.labels" .context | fromYaml }}
+  {{- $_ := set $own "app.kubernetes.io/component" (.component | default "worker") }}
+  {{- merge (dict) (.labels | default dict) .context.Values.commonLabels $own | toYaml | nindent 2 }}
 {{- with merge (dict) (.annotations | default dict) .context.Values.commonAnnotations }}
 annotations:
   {{- toYaml . | nindent 2 }}
@@ -82,6 +78,16 @@ annotations:
 {{- end }}
 {{- end }}
 
+{{- /* A number, or a percentage of so many, rounded up as Kubernetes does it. Called with a dict: of, value. */ -}}
+{{- define "optico-worker.share" -}}
+{{- $text := toString .value }}
+{{- if hasSuffix "%" $text }}
+{{- divf (mulf (trimSuffix "%" $text | float64) .of) 100.0 | ceil | int }}
+{{- else }}
+{{- int $text }}
+{{- end }}
+{{- end }}
+
 {{- /* Most workers that there will be. */ -}}
 {{- define "optico-worker.maxReplicas" -}}
 {{- if eq .Values.autoscaling.kind "none" }}
@@ -93,6 +99,23 @@ annotations:
 
 {{- /* Seconds beyond the drain time-out: a request in its last moment, the last commit, leaving the group. */ -}}
 {{- define "optico-worker.graceMargin" -}}20{{- end }}
+
+{{- /* Fewest workers that there may be while all is well. */ -}}
+{{- define "optico-worker.minReplicas" -}}
+{{- if eq .Values.autoscaling.kind "none" }}
+{{- int .Values.replicas }}
+{{- else if and (eq .Values.autoscaling.kind "keda") (not (kindIs "invalid" .Values.autoscaling.keda.pausedReplicas)) }}
+{{- int .Values.autoscaling.keda.pausedReplicas }}
+{{- else }}
+{{- int .Values.autoscaling.minReplicas }}
+{{- end }}
+{{- end }}
+
+{{- /* Seconds that a rollout may go without a step: one worker stops, and another becomes ready; at least Kubernetes'
+       own 10 minutes. */ -}}
+{{- define "optico-worker.progressDeadline" -}}
+{{- add (include "optico-worker.grace" . | int) (int .Values.minReadySeconds) 300 | max 600 }}
+{{- end }}
 
 {{- define "optico-worker.grace" -}}
 {{- $computed := add (ceil .Values.worker.drainTimeoutSeconds) (include "optico-worker.graceMargin" . | int) }}

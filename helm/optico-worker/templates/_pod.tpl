@@ -79,25 +79,16 @@ httpGet:
 metadata:
   labels:
     {{- /* Not the chart's version: a chart that changes nothing else must not replace the workers. */}}
-    {{- include "optico-worker.selectorLabels" . | nindent 4 }}
-    {{- with .Values.commonLabels }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
-    {{- with .Values.podLabels }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
+    {{- $selector := include "optico-worker.selectorLabels" . | fromYaml }}
+    {{- merge (dict) .Values.podLabels .Values.commonLabels $selector | toYaml | nindent 4 }}
   annotations:
-    kubectl.kubernetes.io/default-container: worker
-    checksum/config: {{ include "optico-worker.config" . | sha256sum }}
-    {{- with include "optico-worker.kafkaSecret" . }}
-    checksum/kafka: {{ . | sha256sum }}
+    {{- $own := dict "kubectl.kubernetes.io/default-container" "worker" }}
+    {{- range $name, $part := dict "config" "config" "kafka" "kafkaSecret" "certificates" "certificates" }}
+    {{- with include (printf "optico-worker.%s" $part) $ }}
+    {{- $_ := set $own (printf "checksum/%s" $name) (sha256sum .) }}
     {{- end }}
-    {{- with include "optico-worker.certificates" . }}
-    checksum/certificates: {{ . | sha256sum }}
     {{- end }}
-    {{- with .Values.podAnnotations }}
-    {{- tpl (toYaml .) $ | nindent 4 }}
-    {{- end }}
+    {{- merge (dict) (tpl (toYaml .Values.podAnnotations) . | fromYaml) $own | toYaml | nindent 4 }}
 spec:
   {{- include "optico-worker.podCommon" (dict "context" .) | nindent 2 }}
   terminationGracePeriodSeconds: {{ include "optico-worker.grace" . }}
@@ -129,4 +120,17 @@ spec:
     {{- with .Values.extraContainers }}
     {{- tpl (toYaml .) $ | nindent 4 }}
     {{- end }}
+{{- end }}
+
+{{- /* The template of the replay's pod. Called with a dict: context, command. */ -}}
+{{- define "optico-worker.replayTemplate" -}}
+metadata:
+  labels:
+    {{- $own := include "optico-worker.releaseLabels" .context | fromYaml }}
+    {{- $_ := set $own "app.kubernetes.io/component" "replay" }}
+    {{- merge (dict) .context.Values.commonLabels $own | toYaml | nindent 4 }}
+spec:
+  {{- include "optico-worker.podCommon" (dict "context" .context "restartPolicy" "Never") | nindent 2 }}
+  containers:
+    - {{ include "optico-worker.container" (dict "context" .context "name" "replay" "command" .command "member" false) | nindent 6 | trim }}
 {{- end }}

@@ -3,18 +3,45 @@
 {{- .text | replace "__RUNBOOK_URL__" .context.Values.prometheusRule.runbookUrl | replace "__MAX_REPLICAS__" (include "optico-worker.maxReplicas" .context) }}
 {{- end }}
 
-{{- /* The groups of files/rules: without the alerts that are left out, and with the labels that are added. */ -}}
+{{- /* Matchers of the series that the rules speak of; empty: of every worker that Prometheus knows. */ -}}
+{{- define "optico-worker.ruleMatchers" -}}
+{{- $selector := .Values.prometheusRule.selector }}
+{{- if and (kindIs "invalid" $selector) .Values.podMonitor.enabled }}
+{{- $selector = dict "namespace" .Release.Namespace "job" (include "optico-worker.fullname" .) }}
+{{- end }}
+{{- $matchers := list }}
+{{- range $label, $value := $selector }}
+{{- $matchers = append $matchers (printf "%s=%q" $label $value) }}
+{{- end }}
+{{- join ", " $matchers }}
+{{- end }}
+
+{{- /* An expression with these matchers at each of the worker's series, recorded ones too. Called with a dict:
+       expr, matchers. */ -}}
+{{- define "optico-worker.scoped" -}}
+{{- $matchers := replace "$" "$$" .matchers }}
+{{- $with := regexReplaceAll `(optico_worker_[\w:]+)\{` .expr (printf "${1}{%s, " $matchers) }}
+{{- regexReplaceAll `(optico_worker_[\w:]+)([^\w:{]|$)` $with (printf "${1}{%s}${2}" $matchers) }}
+{{- end }}
+
+{{- /* The groups of files/rules: without the alerts that are left out, or would tell of workers that are not wanted, and with the labels that are added. */ -}}
 {{- define "optico-worker.ruleGroups" -}}
 {{- $values := .Values.prometheusRule }}
+{{- $matchers := include "optico-worker.ruleMatchers" . }}
+{{- $disabled := $values.disabled }}
+{{- if eq (include "optico-worker.minReplicas" . | int) 0 }}{{ $disabled = append $disabled "OpticoWorkerNoMembers" }}{{ end }}
 {{- $groups := list }}
 {{- range $path, $_ := .Files.Glob "files/rules/*.yaml" }}
 {{- range (include "optico-worker.ruleFile" (dict "context" $ "text" ($.Files.Get $path)) | fromYaml).groups }}
 {{- $group := . }}
 {{- $kept := list }}
 {{- range $rule := .rules }}
-{{- if not (has $rule.alert $values.disabled) }}
+{{- if not (has $rule.alert $disabled) }}
 {{- if and $rule.alert $values.alertLabels }}
 {{- $_ := set $rule "labels" (merge (dict) $values.alertLabels ($rule.labels | default dict)) }}
+{{- end }}
+{{- if $matchers }}
+{{- $_ := set $rule "expr" (include "optico-worker.scoped" (dict "expr" $rule.expr "matchers" $matchers)) }}
 {{- end }}
 {{- $kept = append $kept $rule }}
 {{- end }}
