@@ -13,7 +13,7 @@ import structlog
 from worker.adapters.health import HealthServer
 from worker.adapters.http import CartApi
 from worker.adapters.kafka import DeadLetterTopic, GroupConsumer
-from worker.adapters.logs import RateLimited
+from worker.adapters.logs import Mask, RateLimited
 from worker.adapters.metrics import Metrics
 from worker.core.event import Defaults, Invalid
 from worker.core.outbox import Outbox
@@ -222,7 +222,7 @@ class Worker:
 
     def _write_letters(self, topic: str) -> Callable[[], None]:
         def work() -> None:
-            dead_letters = DeadLetterTopic(self._settings.kafka, topic)
+            dead_letters = DeadLetterTopic(self._settings.kafka, topic, Mask(self._settings.secrets))
             try:
                 Postman(self._desk, dead_letters).run()
             finally:

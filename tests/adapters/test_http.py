@@ -132,3 +132,25 @@ def test_an_unreadable_retry_after_is_none(value: str) -> None:
             outcome = api.post(PATH, BODY)
         thread.join(5)
     assert (outcome.reason, outcome.retry_after) == ("http_5xx", None)
+
+
+def test_the_key_is_in_the_body_and_nowhere_else() -> None:
+    """Neither in the address nor in a header, where servers and proxies would write it down."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        received = bytearray()
+
+        def serve() -> None:
+            connection = server.accept()[0]
+            with connection:
+                while not received.endswith(b"key=sk_fake"):
+                    received.extend(connection.recv(65536))
+                connection.sendall(b"HTTP/1.1 503 x\r\nContent-Length: 0\r\n\r\n")
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with CartApi(f"http://127.0.0.1:{server.getsockname()[1]}", timeout=5, concurrency=1) as api:
+            api.post(PATH, BODY)
+        thread.join(5)
+    head, _, body = bytes(received).partition(b"\r\n\r\n")
+    assert body == BODY
+    assert b"sk_fake" not in head

@@ -451,3 +451,30 @@ def test_what_kafka_repeats_is_said_once_in_a_while() -> None:
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert [line["event"] for line in lines if line["logger"].startswith("kafka")] == ["Bootstrap 0 not ready"]
     assert sum(line["logger"] == "pyreqwest" for line in lines) == 20
+
+
+@pytest.mark.parametrize("kept", [6, 7, 12, len(KEY) - 1])
+def test_a_secret_that_was_cut_at_the_end_of_a_text_is_masked(kept: int) -> None:
+    mask = logs.Mask(lambda: [KEY])
+
+    assert mask(f"the key fake {KEY[:kept]}") == "the key fake ***"
+    assert mask(f"{KEY[:kept]} is no end") == f"{KEY[:kept]} is no end"
+    assert mask(f"a {KEY[:3]}") == f"a {KEY[:3]}"
+
+
+def test_what_was_held_back_is_told_once() -> None:
+    """By whoever asks, or by the next line that passes."""
+    now = [0.0]
+    limited, emitted = logs.RateLimited(limit=1, interval=10.0, clock=lambda: now[0]), []
+
+    def emit(event: str, **fields: object) -> None:
+        emitted.append((event, fields))
+
+    for _ in range(4):
+        limited(emit, "refused", per="reason")
+    assert limited.left_out() == {("refused", "reason"): 3}
+    assert limited.left_out() == {}
+    limited(emit, "refused", per="reason")
+    now[0] = 10.0
+    limited(emit, "refused", per="reason")
+    assert emitted == [("refused", {}), ("refused", {"suppressed": 1})]

@@ -15,11 +15,13 @@ def main() -> int:
     assert scenarios.__all__
     options = _arguments()
     seeds = [options.seed] if options.seed is not None else list(range(options.first, options.first + options.seeds))
+    runs = [(name, seed) for name in options.kinds for seed in seeds]
+    runs += [(name, seed) for name in KINDS if name not in options.kinds for seed in seeds[: options.others]]
     results = []
-    for result in run_all(options.kinds, seeds, options.plant, options.jobs):
+    for result in run_all(runs, options.plant, options.jobs):
         results.append(result)
-        _say(result, len(results), len(options.kinds) * len(seeds))
-    results.sort(key=lambda result: (options.kinds.index(result.name), result.seed))
+        _say(result, len(results), len(runs))
+    results.sort(key=lambda result: (list(KINDS).index(result.name), result.seed))
     if options.report is not None:
         options.report.write_text(report(results))
     failed = sum(result.figures is None for result in results)
@@ -51,6 +53,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--kinds", type=_kinds, default=list(KINDS), help=", ".join(KINDS))
     parser.add_argument("--seeds", type=int, default=1, help="how many seeds of each kind")
+    parser.add_argument("--others", type=int, default=0, help="how many of these seeds of each kind that is not named")
     parser.add_argument("--first", type=int, default=1, help="the first of them")
     parser.add_argument("--seed", type=int, help="this one only: replays a run")
     parser.add_argument("--plant", choices=list(BUGS), help="with this bug in the worker: must fail")

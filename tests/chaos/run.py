@@ -75,17 +75,17 @@ class Runner:
             self._clusters.pop(size)[1].close()
 
 
-def run_all(names: list[str], seeds: list[int], bug: str | None = None, jobs: int = 1) -> Iterator[Result]:
-    """Every kind with every seed, as results come in. With several jobs each has brokers of its own."""
+def run_all(runs: list[tuple[str, int]], bug: str | None = None, jobs: int = 1) -> Iterator[Result]:
+    """Each kind with its seed, results as they come in. With several jobs each has brokers of its own."""
     context = multiprocessing.get_context("spawn")
     tasks: multiprocessing.Queue[tuple[str, int] | None] = context.Queue()
     results: multiprocessing.Queue[Result] = context.Queue()
-    for task in [(name, seed) for name in names for seed in seeds] + [None] * jobs:
+    for task in [*runs, *[None] * jobs]:
         tasks.put(task)
     processes = [context.Process(target=_work, args=(tasks, results, bug)) for _ in range(jobs)]
     for process in processes:
         process.start()
-    for _ in range(len(names) * len(seeds)):
+    for _ in runs:
         yield _next(results, processes)
     for process in processes:
         process.join()

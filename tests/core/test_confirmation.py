@@ -277,3 +277,17 @@ def test_it_is_the_last_ten_seconds_and_not_the_first_that_count() -> None:
     delivered_at = made.now
     made.next()
     assert made.now == delivered_at + 10.0
+
+
+def test_a_confirmation_that_uses_up_its_attempts_becomes_a_letter() -> None:
+    """The API accepted it once; what it holds since then, nobody knows, so the event is worth a look."""
+    made = awaiting(max_attempts=1, dead_letters=True)
+    made.send(B)
+    confirmation = made.next()
+    assert confirmation.confirming
+    assert made.settle(confirmation, SERVER_ERROR).exhausted
+    (letter,) = made.outbox.letters.take(made.now, 10)
+    assert (letter.reason, letter.event.offset) == ("attempts_exhausted", 1)
+    assert made.committable == 1
+    made.outbox.letter_written(letter)
+    assert made.committable == 3

@@ -22,7 +22,7 @@ from tests.core.support import (
 )
 from worker.core.event import Entity
 from worker.core.gate import Change, Shut
-from worker.core.outcome import DELIVERED, Outcome
+from worker.core.outcome import DELIVERED, Outcome, Result
 
 
 def shut(**rules: int | bool) -> Box:
@@ -293,3 +293,20 @@ def test_an_event_is_probed_in_its_newest_state() -> None:
     newest = made.add(D)
     delivery = made.next()
     assert (delivery.entity, delivery.event.offset) == (D, newest)
+
+
+def test_an_event_that_could_not_be_sent_opens_nothing_and_counts_as_no_request() -> None:
+    made = box(window=0.0)
+    for entity in (A, B, C, D, E):
+        made.add(entity)
+    for _ in range(5):
+        made.settle(made.take(), SERVER_ERROR)
+    requests = made.outbox.counts.requests.copy()
+    made.pass_time(60.0)
+    probe = made.take()
+    assert probe.probe
+    made.settle(probe, Outcome(Result.REJECTED, "payload_too_large", "too long", asked=False))
+    assert made.outbox.gate.shut is not None
+    assert made.outbox.counts.requests == requests
+    assert made.outbox.counts.rejected["cart", "payload_too_large"] == 1
+    assert made.take().probe

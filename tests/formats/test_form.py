@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import parse_qsl
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from tests.formats.events import NO_DEFAULTS, Vector, cart, decoded, order, product, value, vectors
 from worker.core.event import Decoded
-from worker.formats import decode, encode, native, number, pairs
+from worker.formats import TooLargeError, decode, encode, native, number, pairs
 
 PHP = (
     r"""while (($line = fgets(STDIN)) !== false) { echo http_build_query(json_decode($line, true), '', '&'), "\n"; }"""
@@ -108,3 +109,25 @@ def test_the_form_is_what_php_builds(http_build_query: Callable[[Any], Pairs], e
     assert isinstance(decoded(event), Decoded)
     _, parameters = native.parameters(json.loads(value(event)), NO_DEFAULTS)
     assert parsed(encode(value(event), NO_DEFAULTS).body) == http_build_query(numbers_written(parameters))
+
+
+LONG = "k" * 40_000
+
+
+@pytest.mark.parametrize(
+    "details",
+    [{LONG: ["v"] * 40_000}, {str(n): {LONG[:4000]: ["v"] * 4000} for n in range(40)}, [1e308] * 100_000],
+    ids=["a long name over many values", "many of them", "numbers with all their zeros"],
+)
+def test_a_form_out_of_all_proportion_to_its_event_is_refused_in_time(details: Any) -> None:
+    record = value(cart(products=[product(details=details)]))
+    assert isinstance(decode(record, NO_DEFAULTS), Decoded)
+    started = time.process_time()
+    with pytest.raises(TooLargeError, match="longer than 16,777,216 characters"):
+        encode(record, NO_DEFAULTS)
+    assert time.process_time() - started < 10
+
+
+def test_a_cart_of_megabytes_is_no_such_form() -> None:
+    record = value(cart(products=[product(details={"text": "x" * 1000})] * 4000))
+    assert len(encode(record, NO_DEFAULTS).body) > len(record)

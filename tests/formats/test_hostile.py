@@ -2,7 +2,6 @@
 
 import copy
 import json
-import re
 from typing import Any
 
 import pytest
@@ -10,56 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.formats.events import NO_DEFAULTS, cart, envelope, product, value, vectors
+from tests.formats.judged import check
 from worker.core.event import Decoded, Defaults, Invalid, Skipped
 from worker.formats import decode, encode, pairs
 
 DEFAULTS = Defaults(currency="EUR", order_status="Open")
-PARAMETER = re.compile(
-    r"(id|cart_id|currency|visit_id|status|is_logged_in|call_id|agent"
-    r"|products\[\d+\](\[(id|name|quantity|price)\]|\[details\].*))",
-    re.DOTALL,
-)
-FIELDS = {"agent", "amount", "call_id", "cart", "cart_id", "currency", "details", "id", "is_logged_in", "name"}
-FIELDS |= {"option_name", "options", "order_id", "price", "product", "product_id", "products", "quantity", "source"}
-FIELDS |= {"status", "type", "user_id", "value", "visit_id"}
-EXPECTATIONS = {
-    "JSON in UTF-8",
-    "a JSON object",
-    '"optico" or "cs-cart"',
-    '"cart" or "order"',
-    "a string or an integer",
-    "a string or an integer, not empty",
-    "a string or an integer, not empty and not 0",
-    "three letters A-Z",
-    "a string",
-    "a string, not empty",
-    "an array",
-    "an object",
-    "at least one product",
-    '0, 1, true, false, "0" or "1"',
-    "an integer, or an integer as a string",
-    "a string or a number",
-    "an integer of 0 or more",
-    "a finite number",
-    "a string, or an array or object at most 32 deep",
-    "a value at most 31 deep",
-}
-
-
-def check(record: bytes, defaults: Defaults) -> None:
-    """What holds for every record."""
-    outcome = decode(record, defaults)
-    if isinstance(outcome, Invalid):
-        assert set(re.findall(r"[^.\[\]0-9]+", outcome.path)) <= FIELDS
-        assert outcome.expected in EXPECTATIONS
-    if isinstance(outcome, Decoded):
-        assert outcome.entity.id != ""
-        _, parameters = pairs(record, defaults)
-        assert [name for name, _ in parameters if not PARAMETER.fullmatch(name)] == []
-        assert ("id", outcome.entity.id) in parameters
-        form = encode(record, defaults)
-        assert form.path == f"/api/customer-{outcome.entity.kind}"
-        assert form.body
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,8 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 Secrets = Callable[[], Iterable[str]]
 
 MASK = "***"
+#: So many of a secret's first characters, at the end of a text, are taken for it.
+_LEAST_OF_A_CUT = 6
 _DEEPEST = 8
 
 
@@ -67,7 +69,10 @@ def _quieten_kafka(handler: logging.Handler, threshold: int) -> None:
 
 
 class Mask:
-    """Replaces the secrets in a text by `***`, as they are and as they appear in a URL, a form body or a `repr`."""
+    """Replaces the secrets in a text by `***`, as they are and as they appear in a URL, a form body or a `repr`.
+
+    Also the beginning of one at the text's end: long texts are cut before they come here.
+    """
 
     def __init__(self, secrets: Secrets) -> None:
         self._secrets = secrets
@@ -76,6 +81,13 @@ class Mask:
         forms = {form for secret in self._secrets() if secret for form in _forms(secret)}
         for form in sorted(forms, key=len, reverse=True):
             text = text.replace(form, MASK)
+        return self._without_a_cut_one(text, forms)
+
+    def _without_a_cut_one(self, text: str, forms: Iterable[str]) -> str:
+        for form in forms:
+            start = text.find(form[:_LEAST_OF_A_CUT], max(0, len(text) - len(form)))
+            if start >= 0 and len(form) > _LEAST_OF_A_CUT and form.startswith(text[start:]):
+                return text[:start] + MASK
         return text
 
 

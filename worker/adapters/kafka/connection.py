@@ -1,5 +1,6 @@
 """How every client of the cluster connects, and what its errors mean."""
 
+import ssl
 from collections.abc import Callable
 from typing import Any
 
@@ -47,6 +48,7 @@ def connect(kind: Callable[..., Any], settings: Kafka, **config: Any) -> Any:
 
     Raises UnavailableError if no broker answers, FatalError if they refuse us or a certificate can't be used.
     """
+    _try_certificates(settings)
     network = _Network()
     try:
         with mapped("connecting to Kafka"):
@@ -59,11 +61,30 @@ def connect(kind: Callable[..., Any], settings: Kafka, **config: Any) -> Any:
             # A broker says why and closes; which of the two the library sees first is a matter of chance.
             hint = "the brokers close the connection while it is set up: wrong user, password or mechanism?"
             raise UnavailableError(f"{error}; {hint}") from error
-        if isinstance(error, OSError | ValueError):  # TLS material: wrong file, wrong password
+        if isinstance(error, OSError | ValueError):
             raise FatalError(f"connecting to Kafka: {type(error).__name__}: {error}") from error
         raise
     network.forget()
     return client
+
+
+def _try_certificates(settings: Kafka) -> None:
+    """The library takes files that it can't use, or a key that it can't open, for a broker that is away."""
+    if not settings.security_protocol.endswith("SSL"):
+        return
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    password = settings.ssl_key_password
+    doing = "KAFKA_SSL_CAFILE can't be used"
+    try:
+        if settings.ssl_cafile is not None:
+            context.load_verify_locations(settings.ssl_cafile)
+        doing = "KAFKA_SSL_CERTFILE and KAFKA_SSL_KEYFILE can't be used (is KAFKA_SSL_KEY_PASSWORD right?)"
+        if settings.ssl_certfile is not None:
+            # With no password OpenSSL would ask for one on the terminal.
+            secret = "" if password is None else password.get_secret_value()
+            context.load_cert_chain(settings.ssl_certfile, settings.ssl_keyfile, secret)
+    except OSError as error:
+        raise FatalError(f"connecting to Kafka: {doing}: {error}") from error
 
 
 class _Network:

@@ -2,7 +2,7 @@
 
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import Any
 
@@ -36,11 +36,15 @@ class Part(IntEnum):
 
 
 class DeadLetterTopic:
-    """See `worker.ports.DeadLetters`. Connects at the first letter, and anew after a failure."""
+    """See `worker.ports.DeadLetters`. Connects at the first letter, and anew after a failure.
 
-    def __init__(self, settings: Kafka, topic: str) -> None:
+    `mask` takes the secrets out of what a letter says: the API may repeat the key that it was sent.
+    """
+
+    def __init__(self, settings: Kafka, topic: str, mask: Callable[[str], str]) -> None:
         self._settings = settings
         self._topic = topic
+        self._mask = mask
         self._worker = socket.gethostname()
         self._producer: Any = None
 
@@ -102,7 +106,7 @@ class DeadLetterTopic:
         redrives = next((value for name, value in own if name == PREFIX + "redrives"), b"0")[:10]
         said = {
             "reason": letter.reason,
-            "message": letter.message,
+            "message": self._mask(letter.message),
             "topic": topic,
             "partition": partition,
             "offset": offset,

@@ -1,0 +1,511 @@
+"""The outbox as state machines: whatever order things happen in, its invariants hold, and at rest nothing is stale.
+
+The numbers are those of the invariants in docs/delivery.md. The machine plays both sides: the intake, the senders and
+the postman inside; producers, brokers, other workers, clocks and the API outside.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import ClassVar
+
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from tests.core.world import (
+    ENTITIES,
+    FAILURES,
+    LATEST_LANDING,
+    NATURES,
+    PARTITIONS,
+    POISON,
+    POISONABLE,
+    REJECTED,
+    SESSION_TIMEOUT,
+    TIMED_OUT,
+    WANDERER,
+    Api,
+    Log,
+    Nature,
+    Record,
+    busy_until,
+    home,
+)
+from worker.core.batch import collapse
+from worker.core.event import Decoded, Entity, Invalid, Skipped
+from worker.core.lane import Delivery, Slot
+from worker.core.letters import Letter
+from worker.core.outbox import Outbox
+from worker.core.outcome import DELIVERED, Outcome, Result
+from worker.core.ownership import Partition
+from worker.core.rules import OVERHEAD, Rules
+
+CONCURRENCY = 3
+SIZE = 10
+START = 1000.0
+ANSWERED = (Result.DELIVERED, Result.REJECTED)
+
+
+@dataclass
+class Tally:
+    """What all machines of this process did. A step is one rule, with the invariants after it."""
+
+    examples: int = 0
+    steps: int = 0
+
+
+TALLY = Tally()
+
+
+class OutboxMachine(RuleBasedStateMachine):
+    dead_letters: ClassVar[bool] = False
+
+    @initialize(
+        max_attempts=st.sampled_from([2, 50]),
+        catching_up=st.booleans(),
+        bounds=st.tuples(st.sampled_from([4, 4, 50]), st.sampled_from([3 * (SIZE + OVERHEAD), 10**6])),
+        rate=st.sampled_from([None, None, 2.0]),
+        batches=st.booleans(),
+    )
+    def start(
+        self, max_attempts: int, catching_up: bool, bounds: tuple[int, int], rate: float | None, batches: bool
+    ) -> None:
+        TALLY.examples += 1
+        self.rules_of_box = Rules(
+            lambda tries: min(2.0**tries, 30.0),
+            max_pending=bounds[0],
+            max_pending_bytes=bounds[1],
+            max_attempts=max_attempts,
+            dead_letters=self.dead_letters,
+        )
+        self.catching_up, self.rate, self.batches = catching_up, rate, batches
+        self.now, self.skew = START, 0.0
+        self.logs = {partition: Log() for partition in PARTITIONS}
+        self.api = Api()
+        self.begin()
+        for partition in PARTITIONS:
+            self.assign(partition)
+
+    def begin(self) -> None:
+        """A process starts: it owns nothing and knows nothing."""
+        self.outbox = Outbox(self.rules_of_box)
+        self.outbox.rate.set(self.rate, self.now)
+        self.in_flight: list[Delivery] = []
+        self.letters: list[Letter] = []
+        self.sent: dict[tuple[int, Entity], int] = {}
+        self.answers: list[Entity] = []
+        self.failed_at: dict[Slot, int] = {}
+        self.last_start = float("inf")
+        for log in self.logs.values():
+            log.owned = False
+
+    # The outside world.
+
+    @rule(
+        kind=st.sampled_from(["crash", "stop", "elsewhere", "back", "suspend", "moves", "clock", "lease"]),
+        partition=st.sampled_from(PARTITIONS),
+        lands_after=st.sampled_from([None, 0.05, 9.0, SESSION_TIMEOUT]),
+        number=st.integers(0, 3),
+    )
+    def trouble(self, kind: str, partition: Partition, lands_after: float | None, number: int) -> None:
+        """One rule for all that is rare: as many rules would leave little room for work between them."""
+        if kind == "crash":
+            self.crash(lands_after)
+        elif kind == "stop":
+            self.drain_and_start_again()
+        elif kind == "elsewhere":
+            self.another_worker_reads_it(partition)
+        elif kind == "back":
+            self.the_position_goes_back(partition, number)
+        elif kind == "suspend":
+            self.suspend(partition)
+        elif kind == "lease":
+            self.outbox.lease_until = self.now + number if lands_after else float("inf")
+        elif kind == "moves":
+            self.away_and_back(partition, "revoked" if number % 2 else "lost")
+        else:
+            self.skew = [-86_400.0, -11.0, 11.0, 86_400.0][number]
+
+    @rule(entity=st.sampled_from(ENTITIES), nature=st.sampled_from(NATURES), other=st.booleans())
+    def produce(self, entity: Entity, nature: Nature, other: bool) -> None:
+        if nature == "poison" and entity not in POISONABLE:
+            nature = "good"
+        partition = PARTITIONS[int(other)] if entity == WANDERER else home(entity)
+        self.logs[partition].records.append(Record(entity, nature))
+
+    @rule(entity=st.sampled_from(ENTITIES))
+    def produce_and_read(self, entity: Entity) -> None:
+        self.produce(entity, "good", other=False)
+        self.read()
+
+    @rule(natures=st.lists(st.sampled_from(NATURES), min_size=len(ENTITIES), max_size=len(ENTITIES)))
+    def one_of_each(self, natures: list[Nature]) -> None:
+        for entity, nature in zip(ENTITIES, natures, strict=True):
+            self.produce(entity, nature, other=False)
+        self.read()
+
+    @rule(seconds=st.sampled_from([0.0, 0.1, 0.5, 1.0, 3.0, 10.0, 61.0, 3600.0]))
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+        self.api.land(self.now)
+        self.outbox.tick(self.now)
+
+    def crash(self, lands_after: float | None) -> None:
+        """Its requests may still land; its partitions are somebody's after the session timeout. (7: so are letters.)"""
+        for delivery in self.in_flight:
+            self._may_land(delivery, lands_after)
+        self.begin()
+        self.wait(SESSION_TIMEOUT)
+
+    def another_worker_reads_it(self, partition: Partition) -> None:
+        log = self.logs[partition]
+        busy = any(delivery.event.owner.partition == partition for delivery in self.in_flight)
+        if log.owned or busy or any(record.nature in ("poison", "rejected") for record in log.records):
+            return
+        self.wait(SESSION_TIMEOUT)
+        for offset, record in enumerate(log.records[log.committed :], log.committed):
+            record.answered = True
+            if record.nature == "good":
+                self.api.holds[record.entity] = partition, offset
+        log.committed = log.read = len(log.records)
+
+    # The intake.
+
+    @rule()
+    def read(self) -> None:
+        for partition, log in self.logs.items():
+            if log.owned and not self.outbox.full():
+                assert self._pending_entities() < self.rules_of_box.max_pending, "4: reads on at its bound"
+                assert self.outbox.pending_bytes < self.rules_of_box.max_pending_bytes or not self.outbox.pending
+                self._poll(partition, log)
+
+    def _poll(self, partition: Partition, log: Log) -> None:
+        before, bytes_before = self._pending_entities(), self.outbox.pending_bytes
+        poll = len(log.records) - log.position
+        kept, overtaken = collapse([_decoded(record) for record in log.records[log.position :]])
+        for kind, events in overtaken.items() if self.batches else ():
+            assert self.outbox.overtaken(partition, kind, events)
+        for at in kept if self.batches else range(poll):
+            self._read(partition, log.position + at, log.records[log.position + at])
+        log.position = len(log.records)
+        log.read = max(log.read, log.position)
+        self.outbox.advance(partition, log.position, self.now)
+        assert self._pending_entities() <= max(before, self.rules_of_box.max_pending - 1) + poll, "4: pending"
+        most = max(bytes_before, self.rules_of_box.max_pending_bytes) + poll * (SIZE + OVERHEAD)
+        assert self.outbox.pending_bytes <= most, "4: bytes"
+
+    def _read(self, partition: Partition, offset: int, record: Record) -> None:
+        box = self.outbox
+        if record.nature == "skipped":
+            assert box.skip(partition, offset, "empty_products", self.now)
+            record.answered = True
+        elif record.nature == "invalid":
+            said = {"kind": "unknown", "entity_id": None, "reason": "invalid_event", "message": ""}
+            assert box.refuse(partition, offset, None, size=SIZE, now=self.now, **said)  # type: ignore[arg-type]
+            record.answered = record.answered or not self.dead_letters
+        else:
+            assert box.add(partition, offset, record.entity, None, size=SIZE, occurred_at=0.0, now=self.now)
+
+    @rule(partition=st.sampled_from(PARTITIONS))
+    def assign(self, partition: Partition) -> None:
+        """A new one, or one that is retained: that goes on with what it has."""
+        log = self.logs[partition]
+        unsettled = self.outbox.unsettled
+        new = self.outbox.assign([partition], self.now)
+        assert new == ([] if log.owned else [partition])
+        assert self.outbox.unsettled == unsettled, "an assignment drops nothing"
+        if not log.owned:
+            log.owned = True
+            log.position = log.committed
+            self.outbox.advance(partition, log.position, self.now)
+            self.outbox.set_end(partition, len(log.records) if self.catching_up else 0, self.now)
+
+    @rule(partition=st.sampled_from(PARTITIONS), reason=st.sampled_from(["revoked", "lost"]))
+    def release(self, partition: Partition, reason: str) -> None:
+        if self.logs[partition].owned and reason == "revoked":
+            self.outbox.suspend([partition])
+            self.commit()
+        self.outbox.release([partition], reason, self.now)
+        self.logs[partition].owned = False
+
+    def away_and_back(self, partition: Partition, reason: str) -> None:
+        self.release(partition, reason)
+        self.assign(partition)
+        self.read()
+
+    def suspend(self, partition: Partition) -> None:
+        self.outbox.suspend([partition])
+
+    def the_position_goes_back(self, partition: Partition, back: int) -> None:
+        """The client takes up an older offset, or a younger topic of the same name: what was held is void."""
+        log = self.logs[partition]
+        if log.owned and not self.outbox.full():
+            log.position = log.committed = max(0, log.committed - back)
+            self._poll(partition, log)
+
+    @rule()
+    def commit(self) -> None:
+        offsets = self.outbox.committable()
+        for partition, offset in offsets.items():
+            log, owner = self.logs[partition], self.outbox.owned[partition]
+            assert log.owned, "1: committed what it does not own"
+            assert offset <= min(owner.unsettled, default=offset), "1: passed an unsettled event"
+            assert offset >= log.committed, "1: a commit went back"
+            log.committed = offset
+        self.outbox.committed(offsets)
+
+    # The senders.
+
+    @rule()
+    def take(self) -> None:
+        while len(self.in_flight) < CONCURRENCY and (delivery := self.outbox.take(self.now)) is not None:
+            self._check(delivery)
+            self.sent[delivery.event.owner.epoch, delivery.entity] = delivery.event.offset
+            self.in_flight.append(delivery)
+        if len(self.in_flight) < CONCURRENCY:
+            wake_at = self.outbox.wake_at(self.now)
+            assert wake_at is None or wake_at > self.now, "a sender would spin"
+
+    @rule(seconds=st.sampled_from([0.5, 1.0, 3.0, 31.0]))
+    def send(self, seconds: float) -> None:
+        self.wait(seconds)
+        self.take()
+
+    def _check(self, delivery: Delivery) -> None:
+        owner, offset = delivery.event.owner, delivery.event.offset
+        assert delivery.entity not in {other.entity for other in self.in_flight}, "3: two in flight for an entity"
+        assert offset >= self.sent.get((owner.epoch, delivery.entity), -1), "3: an older state after a newer one"
+        assert owner.alive, "sent what it does not own"
+        assert not owner.held, "sent what is held back"
+        assert self.now <= self.last_start, "started after the last moment"
+        assert self.now < self.outbox.lease_until, "sent without a lease"
+        assert delivery.probe == (self.outbox.gate.shut is not None), "9: a shut gate lets only probes through"
+        assert not (delivery.probe and any(other.probe for other in self.in_flight)), "9: one probe at a time"
+
+    @precondition(lambda self: self.in_flight)
+    @rule(which=st.integers(0, CONCURRENCY - 1), failure=st.sampled_from([None, None, None, "date", *FAILURES]))
+    def answer(self, which: int, failure: str | None) -> None:
+        outcome = busy_until(self.now, self.now + self.skew) if failure == "date" else FAILURES.get(failure or "")
+        self._answer(which % len(self.in_flight), outcome)
+
+    @rule(failure=st.sampled_from(["5xx", "refused connection", "key refused"]), rounds=st.integers(1, 8))
+    def outage(self, failure: str, rounds: int) -> None:
+        """After one more answer, in whose sight attempts of those who waited might count. Probes fail too."""
+        self.take()
+        if self.in_flight:
+            self._answer(0, None)
+        for _ in range(rounds):
+            self.take()
+            while self.in_flight:
+                self._answer(0, POISON if self.in_flight[0].probe else FAILURES[failure])
+            self.wait(3.0)
+
+    @precondition(lambda self: self.in_flight)
+    @rule(which=st.integers(0, CONCURRENCY - 1), lands_after=st.none() | st.sampled_from([0.05, 1.5, LATEST_LANDING]))
+    def time_out(self, which: int, lands_after: float | None) -> None:
+        self._may_land(self.in_flight[which % len(self.in_flight)], lands_after)
+        self._answer(which % len(self.in_flight), TIMED_OUT)
+
+    @precondition(lambda self: self.in_flight)
+    @rule(newer=st.booleans(), lands_after=st.sampled_from([1.5, LATEST_LANDING]))
+    def time_out_and_move_on(self, newer: bool, lands_after: float) -> None:
+        entity = self.in_flight[0].entity
+        self._may_land(self.in_flight[0], lands_after)
+        self._answer(0, TIMED_OUT)
+        for _ in range(2):
+            if newer:
+                self.produce_and_read(entity)
+            self.wait(1.0)
+            self.take()
+            while self.in_flight:
+                self._answer(0, None)
+            newer = True
+
+    def _may_land(self, delivery: Delivery, after: float | None) -> None:
+        if after is not None and self._record(delivery).nature == "good":
+            at = delivery.event.owner.partition, delivery.event.offset
+            self.api.landings.append((self.now + after, delivery.entity, at))
+
+    def _answer(self, which: int, failure: Outcome | None) -> None:
+        """The request ends as its record's nature has it, unless something comes between."""
+        delivery = self.in_flight.pop(which)
+        record, box = self._record(delivery), self.outbox
+        outcome = failure or {"rejected": REJECTED, "poison": POISON}.get(record.nature, DELIVERED)
+        if outcome is DELIVERED:
+            self.api.holds[delivery.entity] = delivery.event.owner.partition, delivery.event.offset
+        slot, attempts, owned = delivery.slot, delivery.slot.attempts, delivery.event.owner.alive
+        settled_before, collapsed, letters = box.counts.settled(), box.counts.collapsed.total(), len(box.letters)
+        settled = box.settle(delivery, outcome, self.now)
+        if outcome.result in ANSWERED:
+            self.answers.append(delivery.entity)
+            assert box.gate.shut is None, "9: an answer must open the gate"
+            record.answered = record.answered or (owned and not (self.dead_letters and outcome is REJECTED))
+        else:
+            self._check_attempt(delivery, outcome, slot.attempts - attempts)
+            replaced = box.counts.collapsed.total() - collapsed + delivery.confirming
+            assert box.counts.settled() - settled_before <= replaced, "9: a failure settled an event"
+            assert len(box.letters) == letters or settled.exhausted, "a letter of an event that is not at its end"
+        if settled.stale:
+            assert settled_before == box.counts.settled(), "settled what it does not own"
+
+    def _check_attempt(self, delivery: Delivery, outcome: Outcome, counted: int) -> None:
+        others = [
+            entity for entity in self.answers[self.failed_at.get(delivery.slot, 0) :] if entity != delivery.entity
+        ]
+        never = delivery.probe or outcome.result is Result.KEY_REFUSED or outcome.reason == "http_429" or not others
+        assert counted <= (0 if never else 1), "9: an attempt counted that must not"
+        self.failed_at[delivery.slot] = len(self.answers)
+
+    def _record(self, delivery: Delivery) -> Record:
+        return self.logs[delivery.event.owner.partition].records[delivery.event.offset]
+
+    def drain_and_start_again(self) -> None:
+        """SIGTERM; what was left is read again by the next process, once all that this one sent has landed."""
+        self.last_start = self.now + 20.0
+        self.outbox.drain(self.now, self.last_start)
+        while not self.outbox.drained(self.now):
+            assert self.now <= self.last_start + 1.0, "a drain must end"
+            self.take()
+            while self.in_flight:
+                self._answer(0, None)
+            self._write_letters()
+            self.wait(1.0)
+        self.commit()
+        for partition in PARTITIONS:
+            self.release(partition, "lost")
+        self.wait(SESSION_TIMEOUT)
+        self._check_accounts()
+        self.begin()
+
+    # Invariants, after every step.
+
+    @invariant()
+    def commits_never_pass_what_is_unsettled(self) -> None:
+        for log in self.logs.values():
+            assert not log.lost(), f"1, 7: offsets {log.lost()} were lost"
+
+    @invariant()
+    def every_event_is_accounted_for(self) -> None:
+        self._check_accounts()
+
+    def _check_accounts(self) -> None:
+        box = self.outbox
+        assert box.counts.consumed.total() == box.counts.settled() + box.unsettled, "6: the sum"
+        held = [event for owner in box.owned.values() for event in owner.unsettled.values()]
+        assert box.pending_bytes == sum(event.size for event in held), "4: bytes"
+        for owner in box.owned.values():
+            assert all(one < next_ for one, next_ in pairwise(owner.unsettled)), "the first must be the smallest"
+
+    @invariant()
+    def what_is_in_flight_is_what_was_taken(self) -> None:
+        assert self.outbox.in_flight == len(self.in_flight) <= CONCURRENCY, "4: in flight"
+        TALLY.steps += 1
+
+    def _pending_entities(self) -> int:
+        held = [event for owner in self.outbox.owned.values() for event in owner.unsettled.values()]
+        flying = {delivery.entity for delivery in self.in_flight}
+        return len({event.entity for event in held if event.entity} | flying) + sum(not event.entity for event in held)
+
+    def teardown(self) -> None:
+        self.rest()
+
+    @rule()
+    def rest(self) -> None:
+        """The API answers, but for poison; then that heals too. After a while nothing is left over."""
+        self.outbox.lease_until = float("inf")
+        for partition in PARTITIONS:
+            self.assign(partition)
+        self._settle_all_but({"poison"})
+        if any(owner.unsettled for owner in self.outbox.owned.values()):
+            assert not len(self.outbox.letters)
+        self._check_newest()
+        for log in self.logs.values():
+            for record in log.records:
+                record.nature = "good" if record.nature == "poison" else record.nature
+        self._settle_all_but(set())
+        assert self.outbox.pending == self.outbox.unsettled == self.outbox.pending_bytes == self.outbox.in_flight == 0
+        ends = {partition: len(log.records) for partition, log in self.logs.items()}
+        assert {partition: log.committed for partition, log in self.logs.items()} == ends, "5: committed = log end"
+        self._check_newest()
+
+    def _settle_all_but(self, natures: set[str]) -> None:
+        """9: the gate opens whatever waits."""
+        for _ in range(400):
+            self.read()
+            self.take()
+            while self.in_flight:
+                self._answer(0, None)
+            self._write_letters()
+            self.commit()
+            held = [(p, offset) for p, owner in self.outbox.owned.items() for offset in owner.unsettled]
+            all_read = all(log.position == len(log.records) for log in self.logs.values())
+            if all_read and not self.api.landings and all(self.logs[p].records[o].nature in natures for p, o in held):
+                return
+            wake_at = self.outbox.wake_at(self.now)
+            self.wait(10.0 if wake_at is None else min(max(wake_at - self.now, 0.01), 10.0))
+        raise AssertionError(f"2, 9: never at rest: {self.outbox!r}")
+
+    def _check_newest(self) -> None:
+        for entity in ENTITIES:
+            logs = PARTITIONS if entity == WANDERER else [home(entity)]
+            newest = {(partition, self.logs[partition].newest(entity)) for partition in logs}
+            if all(offset is not None for _, offset in newest):
+                assert self.api.holds.get(entity) in newest, f"2: {entity} is stale at rest"
+
+    def _write_letters(self) -> None:
+        assert not len(self.outbox.letters)
+
+
+class OutboxMachineWithDeadLetters(OutboxMachine):
+    dead_letters = True
+
+    @rule(most=st.integers(1, 3))
+    def take_letters(self, most: int) -> None:
+        self.letters += self.outbox.letters.take(self.now, most)
+
+    @precondition(lambda self: self.letters)
+    @rule()
+    def letter_written(self) -> None:
+        letter = self.letters.pop(0)
+        self.outbox.letter_written(letter)
+        record = self.logs[letter.event.owner.partition].records[letter.event.offset]
+        if letter.reason == "attempts_exhausted":
+            assert record.nature != "good" or letter.attempts >= self.rules_of_box.max_attempts
+            record.nature = "exhausted"
+        if letter.event.owner.alive:
+            record.answered = True
+
+    @precondition(lambda self: self.letters)
+    @rule()
+    def letters_failed(self) -> None:
+        self.outbox.letters.failed(self.letters, self.now)
+        self.letters = []
+
+    def _write_letters(self) -> None:
+        self.take_letters(100)
+        while self.letters:
+            self.letter_written()
+
+
+MACHINES: tuple[type[OutboxMachine], ...] = (OutboxMachine, OutboxMachineWithDeadLetters)
+
+
+def _decoded(record: Record) -> Decoded | Skipped | Invalid:
+    if record.nature == "skipped":
+        return Skipped("empty_products")
+    if record.nature == "invalid":
+        return Invalid("invalid_event", "unknown", "", "an object")
+    return Decoded(record.entity, None, 1)
+
+
+def profile(examples: int, steps: int, phases: Sequence[Phase] = tuple(Phase)) -> settings:
+    """So many examples of at most so many steps each, and nothing remembered from run to run."""
+    return settings(
+        max_examples=examples,
+        stateful_step_count=steps,
+        phases=phases,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )

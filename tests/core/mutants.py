@@ -1,0 +1,134 @@
+"""Known bugs, planted in the core one at a time: the state machines must find each of them."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, Final
+from unittest.mock import patch
+
+from worker.core.event import Entity
+from worker.core.gate import Change, Gate
+from worker.core.lane import Delivery, Lane, Slot
+from worker.core.lanes import Lanes
+from worker.core.letters import Letter
+from worker.core.outbox import Outbox
+from worker.core.outcome import Outcome, Result
+from worker.core.ownership import Ownership, Ownerships, Partition
+from worker.core.rules import Settled
+
+#: What is replaced: the class, its method, and the bug's own version of it.
+Plant = tuple[type, str, Callable[..., Any]]
+
+_end, _add, _assign, _observe, _plan = Ownerships.end, Outbox.add, Outbox.assign, Gate.observe, Lanes.plan
+
+
+def _committed_from_seen(self: Ownership) -> int | None:
+    return self.position
+
+
+def _without_epoch(self: Ownerships, partition: Partition) -> Ownership | None:
+    owner = _end(self, partition)
+    if owner is not None:
+        owner.alive = True
+        owner.unsettled = dict(owner.unsettled)  # what its requests still settle
+    return owner
+
+
+def _two_in_flight(self: Lanes, lane: Lane) -> None:
+    in_flight, lane.in_flight = lane.in_flight, None
+    _plan(self, lane)
+    lane.in_flight = in_flight
+
+
+def _the_last_one_first(
+    self: Outbox, partition: Partition, offset: int, entity: Entity, *rest: Any, **more: Any
+) -> bool:
+    """What waits is not replaced, and the newest goes first."""
+    with patch.object(Lane, "slot_of", lambda *_: None):
+        added = _add(self, partition, offset, entity, *rest, **more)
+    if added:
+        waiting = self._lanes[entity].waiting
+        waiting.insert(0, waiting.pop())
+    return added
+
+
+def _counted_by_probes(self: Outbox, lane: Lane, delivery: Delivery, outcome: Outcome) -> None:
+    count(self, lane, replace(delivery, probe=False), outcome)
+
+
+def _counted_by_outages(_: Outbox, __: Lane, delivery: Delivery, ___: Outcome) -> None:
+    delivery.slot.attempts += 1
+
+
+count = Outbox._count_attempt
+
+
+def _opened_by_success_only(self: Gate, entity: Entity, outcome: Outcome, now: float, **more: Any) -> Change | None:
+    if outcome.result is Result.REJECTED:
+        self.probing = False
+        return None
+    return _observe(self, entity, outcome, now, **more)
+
+
+def _probed_by_the_same_one(self: Lanes, _: float) -> Lane | None:
+    return next(
+        (lane for lane in self._lanes.values() if lane.in_flight is None and not lane.waiting[0].event.owner.held), None
+    )
+
+
+def _not_confirmed(self: Outbox, lane: Lane, slot: Slot, now: float) -> Settled:
+    del now
+    self._deliver(lane, slot.event)
+    return Settled(first=True)
+
+
+def _settled_without_letter(self: Outbox, letter: Letter) -> None:
+    self._finish(letter.event)
+    self.counts.rejected[letter.kind, letter.reason] += 1
+
+
+def _dropped_when_retained(self: Outbox, partitions: list[Partition], now: float) -> list[Partition]:
+    self.release(partitions, "revoked", now)
+    new = _assign(self, partitions, now)
+    return [partition for partition in new if partition not in self.owned]
+
+
+def _replaced_across_partitions(self: Lane, _: Ownership) -> Slot | None:
+    return self.waiting[0] if self.waiting else None
+
+
+def _bounds_ignored(_: Outbox) -> None:
+    return None
+
+
+def _held_back_ones_sent(_: Ownership) -> bool:
+    return False
+
+
+def _released_but_counted(_: Outbox, event: Any) -> None:
+    del event.owner.unsettled[event.offset]  # and its bytes are never given back
+
+
+MUTANTS: Final[dict[str, Plant]] = {
+    "1-committed-from-seen": (Ownership, "committable", _committed_from_seen),
+    "1-no-epoch": (Ownerships, "end", _without_epoch),
+    "1-retained-dropped": (Outbox, "assign", _dropped_when_retained),
+    "1-replaced-across-partitions": (Lane, "slot_of", _replaced_across_partitions),
+    "2-not-confirmed": (Outbox, "_accepted", _not_confirmed),
+    "3-two-in-flight": (Lanes, "plan", _two_in_flight),
+    "3-older-after-newer": (Outbox, "add", _the_last_one_first),
+    "4-bounds-ignored": (Outbox, "full", _bounds_ignored),
+    "4-bytes-not-given-back": (Outbox, "_finish", _released_but_counted),
+    "7-settled-without-letter": (Outbox, "_reject", _settled_without_letter),
+    "9-attempt-counted-by-a-probe": (Outbox, "_count_attempt", _counted_by_probes),
+    "9-attempt-counted-by-an-outage": (Outbox, "_count_attempt", _counted_by_outages),
+    "9-opened-by-success-only": (Gate, "observe", _opened_by_success_only),
+    "9-one-entity-probes": (Lanes, "to_probe", _probed_by_the_same_one),
+}
+
+
+@contextmanager
+def planted(name: str) -> Iterator[None]:
+    where, method, bug = MUTANTS[name]
+    with patch.object(where, method, bug):
+        yield
