@@ -115,7 +115,7 @@ def test_an_event_costs_the_same_in_small_batches_of_distinct_ids() -> None:
         assert outbox.pending == EVENTS
 
 
-@pytest.mark.parametrize(("products", "bound"), [(2, 335), (50, 3830)])
+@pytest.mark.parametrize(("products", "bound"), [(2, 335), (50, 4400)])
 def test_calls_for_a_request(products: int, bound: int) -> None:
     desk, intake, sender = ready()
     intake._take_in(PARTITION, records(EVENTS, products))

@@ -76,6 +76,22 @@ def test_a_rejection_commits_and_is_never_sent_again(stage: Stages, fault: dict[
     assert (line["topic"], line["partition"], line["offset"]) == (s.topic, 0, 0)
 
 
+def test_a_cart_whose_form_would_be_out_of_all_proportion_is_rejected_without_a_request(stage: Stages) -> None:
+    s = stage()
+    details = {"k" * 30_000: ["v"] * 30_000}
+    s.produce([cart("huge", products=[{"id": 1, "name": "Mug", "quantity": 1, "price": 5, "details": details}])])
+    s.produce([cart("good")])
+    with worker(**s.settings()) as w:
+        s.wait_all_committed()
+        metrics = w.metrics()
+        assert w.stop() == 0
+        line = w.logged("an event can't be sent")[0]
+    assert metrics["events_rejected_total{entity=cart,reason=payload_too_large}"] == 1
+    assert metrics["requests_total{entity=cart,outcome=rejected}"] == 0
+    assert [request.id for request in s.api.requests()] == ["good"]
+    assert "16,777,216 characters" in line["message"]
+
+
 def test_records_that_break_the_contract_are_rejected_without_a_request(stage: Stages) -> None:
     """They are counted and logged with their coordinates and field, never with a value, and take nothing with them."""
     s = stage()

@@ -53,6 +53,8 @@ class Gate:
         """Takes one outcome into account; says what changed. `others_wait`: other entities have something pending."""
         if probe:
             self.probing = False
+        if not outcome.asked:
+            return None
         if outcome.result in (Result.DELIVERED, Result.REJECTED):
             return self._answered(now)
         self._failures += 1

@@ -340,6 +340,8 @@ class Outbox:
 
     def _note(self, lane: Lane, delivery: Delivery, outcome: Outcome, now: float) -> None:
         """What an outcome means beyond its own event."""
+        if not outcome.asked:
+            return
         self.counts.requests[delivery.entity.kind, outcome.result] += 1
         if outcome.result in (Result.DELIVERED, Result.REJECTED):
             self._answers += 1

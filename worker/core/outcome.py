@@ -63,7 +63,8 @@ class Outcome:
     """What came of one request.
 
     `reason` is one of the closed sets above, empty when delivered. `retry_after` is in seconds, as the API asked.
-    `ambiguous`: the API may still act on the request after we gave it up.
+    `ambiguous`: the API may still act on the request after we gave it up. `asked` False: nothing could be sent, so
+    the API has said nothing.
     """
 
     result: Result
@@ -71,6 +72,7 @@ class Outcome:
     message: str = ""
     retry_after: float | None = None
     ambiguous: bool = False
+    asked: bool = True
 
 
 DELIVERED: Final = Outcome(Result.DELIVERED)

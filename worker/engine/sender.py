@@ -15,6 +15,7 @@ from worker.core.lane import Delivery
 from worker.core.outcome import Outcome, Result
 from worker.core.rules import Settled
 from worker.engine.desk import Desk
+from worker.formats import TooLargeError
 from worker.ports import Api, Measure, Warn
 
 log = structlog.get_logger(__name__)
@@ -55,7 +56,8 @@ class Sender:
         while (delivery := self.desk.take()) is not None:
             started = time.monotonic()
             outcome = self._send(delivery)
-            self.measure.request(delivery.entity.kind, time.monotonic() - started)
+            if outcome.asked:
+                self.measure.request(delivery.entity.kind, time.monotonic() - started)
             settled = self.desk.settle(delivery, outcome)
             self._report(delivery, outcome, settled)
 
@@ -64,9 +66,12 @@ class Sender:
             self._reload_key()
         try:
             form = self.encode(delivery.event.payload.value, self.defaults)
+        except TooLargeError as error:
+            return Outcome(Result.REJECTED, "payload_too_large", str(error), asked=False)
         except Exception as error:
             log.exception("an event was taken in and can't be encoded: a bug", **_where(delivery))
-            return Outcome(Result.REJECTED, "invalid_event", f"can't be encoded: {type(error).__name__}")
+            message = f"can't be encoded: {type(error).__name__}"
+            return Outcome(Result.REJECTED, "invalid_event", message, asked=False)
         if form.body.count(b"&") + 2 > MAX_INPUT_VARS:
             self.warn(
                 "a request has more variables than PHP reads by default; the API may drop the last products",
@@ -93,7 +98,7 @@ class Sender:
             return
         if outcome.result is Result.REJECTED:
             self.warn(
-                "the API rejected an event; it is not sent again",
+                "the API rejected an event; it is not sent again" if outcome.asked else "an event can't be sent",
                 per=outcome.reason,
                 reason=outcome.reason,
                 message=_without_values(outcome.message),

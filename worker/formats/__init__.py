@@ -8,8 +8,9 @@ from typing import Any, Final, NamedTuple
 
 from worker.core.event import Decoded, Defaults, Invalid, Skipped
 from worker.formats import cs_cart, form, json_schema, native, parse, quick
+from worker.formats.form import LONGEST_FORM, TooLargeError
 
-__all__ = ["Form", "decode", "encode", "pairs", "schema"]
+__all__ = ["LONGEST_FORM", "Form", "TooLargeError", "decode", "encode", "pairs", "schema"]
 
 _PATHS: Final = {"cart": "/api/customer-cart", "order": "/api/customer-order"}
 
@@ -42,7 +43,10 @@ def thorough(value: bytes, defaults: Defaults) -> Decoded | Skipped | Invalid:
 
 
 def encode(value: bytes, defaults: Defaults) -> Form:
-    """The request for a value that `decode`, given the same defaults, answers with `Decoded`; others may raise."""
+    """The request for a value that `decode`, given the same defaults, answers with `Decoded`; others may raise.
+
+    Raises TooLargeError.
+    """
     path, parameters = pairs(value, defaults)
     return Form(path, form.body(parameters))
 

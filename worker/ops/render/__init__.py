@@ -9,7 +9,7 @@ from typing import IO, Any, Final
 
 from worker.core.event import Defaults, Invalid, Skipped
 from worker.engine.sender import MAX_INPUT_VARS
-from worker.formats import decode, pairs
+from worker.formats import LONGEST_FORM, TooLargeError, decode, pairs
 from worker.ops import terminal
 
 #: No broker takes a record that large without being told to; what is longer is rejected here, not held in memory.
@@ -59,8 +59,12 @@ def rendered(source: Source, defaults: Defaults) -> dict[str, Any]:
             said = {"reason": reason, "entity": kind, "id": entity_id, "field": path, "expected": expected}
             return answer | {"outcome": "rejected"} | said
         case decoded:
-            path, parameters = pairs(source.value or b"", defaults)
             entity = {"entity": decoded.entity.kind, "id": decoded.entity.id}
+            try:
+                path, parameters = pairs(source.value or b"", defaults)
+            except TooLargeError:
+                expected = f"a form of at most {LONGEST_FORM:,} characters"
+                return answer | entity | {"outcome": "rejected", "reason": "payload_too_large", "expected": expected}
             sent = {"outcome": "sent", "path": path, "parameters": [*parameters, KEY]}
             return answer | entity | sent | {"warning": _warning(len(parameters) + 1)}
 
