@@ -15,6 +15,7 @@ from worker.core.outbox import Outbox
 from worker.core.outcome import Outcome, Result
 from worker.core.ownership import Ownership, Ownerships, Partition
 from worker.core.rules import Settled
+from worker.core.settling import Settling
 
 #: What is replaced: the class, its method, and the bug's own version of it.
 Plant = tuple[type, str, Callable[..., Any]]
@@ -52,15 +53,15 @@ def _the_last_one_first(
     return added
 
 
-def _counted_by_probes(self: Outbox, lane: Lane, delivery: Delivery, outcome: Outcome) -> None:
+def _counted_by_probes(self: Settling, lane: Lane, delivery: Delivery, outcome: Outcome) -> None:
     count(self, lane, replace(delivery, probe=False), outcome)
 
 
-def _counted_by_outages(_: Outbox, __: Lane, delivery: Delivery, ___: Outcome) -> None:
+def _counted_by_outages(_: Settling, __: Lane, delivery: Delivery, ___: Outcome) -> None:
     delivery.slot.attempts += 1
 
 
-count = Outbox._count_attempt
+count = Settling._count_attempt
 
 
 def _opened_by_success_only(self: Gate, entity: Entity, outcome: Outcome, now: float, **more: Any) -> Change | None:
@@ -76,13 +77,13 @@ def _probed_by_the_same_one(self: Lanes, _: float) -> Lane | None:
     )
 
 
-def _not_confirmed(self: Outbox, lane: Lane, slot: Slot, now: float) -> Settled:
+def _not_confirmed(self: Settling, lane: Lane, slot: Slot, now: float) -> Settled:
     del now
     self._deliver(lane, slot.event)
     return Settled(first=True)
 
 
-def _settled_without_letter(self: Outbox, letter: Letter) -> None:
+def _settled_without_letter(self: Settling, letter: Letter) -> None:
     self._finish(letter.event)
     self.counts.rejected[letter.kind, letter.reason] += 1
 
@@ -105,7 +106,7 @@ def _held_back_ones_sent(_: Ownership) -> bool:
     return False
 
 
-def _released_but_counted(_: Outbox, event: Any) -> None:
+def _released_but_counted(_: Settling, event: Any) -> None:
     del event.owner.unsettled[event.offset]  # and its bytes are never given back
 
 
@@ -114,14 +115,14 @@ MUTANTS: Final[dict[str, Plant]] = {
     "1-no-epoch": (Ownerships, "end", _without_epoch),
     "1-retained-dropped": (Outbox, "assign", _dropped_when_retained),
     "1-replaced-across-partitions": (Lane, "slot_of", _replaced_across_partitions),
-    "2-not-confirmed": (Outbox, "_accepted", _not_confirmed),
+    "2-not-confirmed": (Settling, "_accepted", _not_confirmed),
     "3-two-in-flight": (Lanes, "plan", _two_in_flight),
     "3-older-after-newer": (Outbox, "add", _the_last_one_first),
     "4-bounds-ignored": (Outbox, "full", _bounds_ignored),
-    "4-bytes-not-given-back": (Outbox, "_finish", _released_but_counted),
-    "7-settled-without-letter": (Outbox, "_reject", _settled_without_letter),
-    "9-attempt-counted-by-a-probe": (Outbox, "_count_attempt", _counted_by_probes),
-    "9-attempt-counted-by-an-outage": (Outbox, "_count_attempt", _counted_by_outages),
+    "4-bytes-not-given-back": (Settling, "_finish", _released_but_counted),
+    "7-settled-without-letter": (Settling, "reject", _settled_without_letter),
+    "9-attempt-counted-by-a-probe": (Settling, "_count_attempt", _counted_by_probes),
+    "9-attempt-counted-by-an-outage": (Settling, "_count_attempt", _counted_by_outages),
     "9-opened-by-success-only": (Gate, "observe", _opened_by_success_only),
     "9-one-entity-probes": (Lanes, "to_probe", _probed_by_the_same_one),
 }

@@ -288,6 +288,7 @@ def test_a_confirmation_that_uses_up_its_attempts_becomes_a_letter() -> None:
     assert made.settle(confirmation, SERVER_ERROR).exhausted
     (letter,) = made.outbox.letters.take(made.now, 10)
     assert (letter.reason, letter.event.offset) == ("attempts_exhausted", 1)
+    assert letter.message.startswith("accepted once, but not confirmed; given up after 1 attempts")
     assert made.committable == 1
     made.outbox.letter_written(letter)
     assert made.committable == 3

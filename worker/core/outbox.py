@@ -23,7 +23,8 @@ from worker.core.letters import Letter, Letters
 from worker.core.outcome import Outcome, Result
 from worker.core.ownership import Ownership, Ownerships, Partition
 from worker.core.rate import Rate
-from worker.core.rules import CONFIRM_AFTER, LONGEST_PAUSE, LONGEST_RETRY_AFTER, OVERHEAD, Rules, Settled
+from worker.core.rules import LONGEST_PAUSE, OVERHEAD, Rules, Settled
+from worker.core.settling import Settling
 
 
 @dataclass(slots=True)
@@ -36,16 +37,16 @@ class Outbox:
     paused_until: float = 0.0
     #: Until when (monotonic seconds) nobody else can have been given our partitions. Past it nothing starts.
     lease_until: float = float("inf")
-    pending_bytes: int = 0
     _lanes: Lanes = field(default_factory=Lanes)
     _owners: Ownerships = field(default_factory=Ownerships)
     _last_start: float = float("inf")
     _draining: bool = False
-    _answers: int = 0
+    _settling: Settling = field(init=False)
 
     def __post_init__(self) -> None:
         self.gate = Gate(self.rules.delay)
         self.letters = Letters(self.rules.delay)
+        self._settling = Settling(self.rules, self.letters, self.counts)
 
     def __repr__(self) -> str:
         gate = f"gate shut by {self.gate.shut}" if self.gate.shut else "gate open"
@@ -73,13 +74,13 @@ class Outbox:
             return False
         event = owner.admit(payload, offset, size + OVERHEAD, now, occurred_at)
         event.entity = entity
-        self.pending_bytes += event.size
+        self._settling.admit(event)
         lane = self._lanes.of(entity, now)
         slot = lane.slot_of(owner)
         if slot is not None:
             self._replace(lane, slot, event)
         else:
-            lane.waiting.append(Slot(event, now + self.rules.window, self._answers - lane.answers))
+            lane.waiting.append(Slot(event, now + self.rules.window, self._settling.answers_of_others(lane)))
             if len(lane.waiting) == 1:
                 self._lanes.plan(lane)
         return True
@@ -122,8 +123,8 @@ class Outbox:
         if owner is None:
             return False
         event = owner.admit(payload, offset, size + OVERHEAD, now, 0.0)
-        self.pending_bytes += event.size
-        self._reject(Letter(event, kind, entity_id, reason, message, attempts=0))
+        self._settling.admit(event)
+        self._settling.reject(Letter(event, kind, entity_id, reason, message, attempts=0))
         return True
 
     def advance(self, partition: Partition, position: int, now: float) -> None:
@@ -161,7 +162,7 @@ class Outbox:
         lane = self._lanes[delivery.entity]
         self._lanes.landed(lane)
         self._note(lane, delivery, outcome, now)
-        settled = self._conclude(lane, delivery, outcome, now)
+        settled = self._settling.conclude(lane, delivery, outcome, now)
         self._lanes.go_on(lane, now)
         others_wait = len(self._lanes) > int(bool(lane.waiting))
         change = self.gate.observe(delivery.entity, outcome, now, probe=delivery.probe, others_wait=others_wait)
@@ -169,11 +170,7 @@ class Outbox:
 
     def letter_written(self, letter: Letter) -> None:
         """The dead letter is acknowledged: its event is settled, unless it is somebody else's by now."""
-        self.letters.done(letter)
-        self.counts.letters[letter.reason] += 1
-        if letter.event.owner.alive:
-            self._finish(letter.event)
-            self.counts.rejected[letter.kind, letter.reason] += 1
+        self._settling.letter_written(letter)
 
     # Partitions.
 
@@ -214,7 +211,7 @@ class Outbox:
                 continue
             released += len(owner.unsettled)
             for event in owner.unsettled.values():
-                self.pending_bytes -= event.size
+                self._settling.forget(event)
                 if event.entity is not None:
                     self._lanes.forget(event.entity, owner, now)
             owner.unsettled.clear()
@@ -253,6 +250,11 @@ class Outbox:
     @property
     def in_flight(self) -> int:
         return len(self._lanes.in_flight)
+
+    @property
+    def pending_bytes(self) -> int:
+        """What unsettled events take in memory, about."""
+        return self._settling.pending_bytes
 
     @property
     def pending(self) -> int:
@@ -328,15 +330,7 @@ class Outbox:
         if slot.confirming and slot.tries == 0:
             slot.due, slot.not_before = event.read_at + self.rules.window, 0.0
             self._lanes.replan(lane)
-        self._supersede(lane, slot, event)
-
-    def _supersede(self, lane: Lane, slot: Slot, event: Event) -> None:
-        """The slot's event is settled by its successor; one that only awaited its confirmation was delivered."""
-        if slot.confirming:
-            self._deliver(lane, slot.event)
-        else:
-            self._collapse(lane, slot.event)
-        slot.event, slot.attempts, slot.confirming = event, 0, False
+        self._settling.supersede(lane, slot, event)
 
     def _note(self, lane: Lane, delivery: Delivery, outcome: Outcome, now: float) -> None:
         """What an outcome means beyond its own event."""
@@ -344,83 +338,9 @@ class Outbox:
             return
         self.counts.requests[delivery.entity.kind, outcome.result] += 1
         if outcome.result in (Result.DELIVERED, Result.REJECTED):
-            self._answers += 1
+            self._settling.answers += 1
             lane.answers += 1
         if outcome.ambiguous:
             lane.suspects |= {delivery.event.coordinates}
         if outcome.reason == "http_429" and outcome.retry_after is not None:
             self.paused_until = max(self.paused_until, now + min(outcome.retry_after, LONGEST_PAUSE))
-
-    def _conclude(self, lane: Lane, delivery: Delivery, outcome: Outcome, now: float) -> Settled:
-        if not delivery.event.owner.alive:
-            return Settled(stale=True)
-        if outcome.result is Result.DELIVERED:
-            return self._accepted(lane, delivery.slot, now)
-        if outcome.result is Result.REJECTED:
-            attempts = delivery.slot.attempts + 1
-            self._reject(Letter(delivery.event, *lane.entity, outcome.reason, outcome.message, attempts))
-            return Settled()
-        return self._failed(lane, delivery, outcome, now)
-
-    def _accepted(self, lane: Lane, slot: Slot, now: float) -> Settled:
-        own = slot.event.coordinates
-        if slot.confirming:
-            lane.suspects &= {own}
-        elif lane.suspects - {own} and not lane.waiting:
-            slot.confirming = True
-            slot.due = slot.not_before = now + CONFIRM_AFTER  # not as a probe either: early it would confirm nothing
-            slot.attempts = slot.tries = 0
-            slot.mark = self._answers - lane.answers
-            lane.waiting.append(slot)
-            return Settled(first=True)
-        self._deliver(lane, slot.event)
-        return Settled(first=not slot.confirming)
-
-    def _failed(self, lane: Lane, delivery: Delivery, outcome: Outcome, now: float) -> Settled:
-        slot = delivery.slot
-        self.counts.retries[outcome.reason] += 1
-        self._count_attempt(lane, delivery, outcome)
-        asked = min(outcome.retry_after or 0.0, LONGEST_RETRY_AFTER)
-        slot.not_before = now + asked
-        slot.due = now + max(self.rules.delay(slot.tries), asked)
-        slot.tries += 1
-        exhausted = slot.attempts >= self.rules.max_attempts
-        newer = lane.slot_of(slot.event.owner)
-        if newer is not None:
-            lane.waiting.remove(newer)
-            self._supersede(lane, slot, newer.event)  # it keeps the retry's time
-            exhausted = False
-        elif exhausted and self.rules.dead_letters:
-            message = f"given up after {slot.attempts} attempts that counted; the last one: {outcome.message}"
-            self._reject(Letter(slot.event, *lane.entity, "attempts_exhausted", message, slot.attempts))
-            return Settled(exhausted=True, attempts=slot.attempts)
-        lane.waiting.insert(0, slot)
-        return Settled(retry_in=slot.due - now, exhausted=exhausted, attempts=slot.attempts)
-
-    def _count_attempt(self, lane: Lane, delivery: Delivery, outcome: Outcome) -> None:
-        """An attempt counts only if the API answered another entity since the previous one: an outage is no poison."""
-        slot, others = delivery.slot, self._answers - lane.answers
-        countable = outcome.result is Result.RETRYABLE and outcome.reason != "http_429" and not delivery.probe
-        if countable and others > slot.mark:
-            slot.attempts += 1
-        slot.mark = others
-
-    def _reject(self, letter: Letter) -> None:
-        if self.rules.dead_letters:
-            self.letters.add(letter)
-        else:
-            self._finish(letter.event)
-            self.counts.rejected[letter.kind, letter.reason] += 1
-
-    def _deliver(self, lane: Lane, event: Event) -> None:
-        self._finish(event)
-        self.counts.delivered[lane.entity.kind] += 1
-
-    def _collapse(self, lane: Lane, event: Event) -> None:
-        self._finish(event)
-        self.counts.collapsed[lane.entity.kind] += 1
-
-    def _finish(self, event: Event) -> None:
-        """The event is settled: its offset holds back no commit any more."""
-        del event.owner.unsettled[event.offset]
-        self.pending_bytes -= event.size

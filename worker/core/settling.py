@@ -1,0 +1,129 @@
+"""What becomes of an event once it was tried, or need not be: settled, replaced, or tried again later.
+
+Rules: the event contract's section on delivery, attempts and the confirming resend. The outbox asks, and moves the
+lanes.
+"""
+
+from dataclasses import dataclass
+
+from worker.core.counts import Counts
+from worker.core.lane import Delivery, Event, Lane, Slot
+from worker.core.letters import Letter, Letters
+from worker.core.outcome import Outcome, Result
+from worker.core.rules import CONFIRM_AFTER, LONGEST_RETRY_AFTER, Rules, Settled
+
+
+@dataclass(slots=True)
+class Settling:
+    """Keeps the account of what is unsettled. `answers`: delivered or rejected requests, of all entities."""
+
+    rules: Rules
+    letters: Letters
+    counts: Counts
+    pending_bytes: int = 0
+    answers: int = 0
+
+    def answers_of_others(self, lane: Lane) -> int:
+        """How many requests of other entities were answered so far."""
+        return self.answers - lane.answers
+
+    def admit(self, event: Event) -> None:
+        """From now on the event is unsettled."""
+        self.pending_bytes += event.size
+
+    def supersede(self, lane: Lane, slot: Slot, event: Event) -> None:
+        """The slot's event is settled by its successor; one that only awaited its confirmation was delivered."""
+        if slot.confirming:
+            self._deliver(lane, slot.event)
+        else:
+            self._collapse(lane, slot.event)
+        slot.event, slot.attempts, slot.confirming = event, 0, False
+
+    def reject(self, letter: Letter) -> None:
+        """For good: at once, or once the letter is acknowledged."""
+        if self.rules.dead_letters:
+            self.letters.add(letter)
+        else:
+            self._finish(letter.event)
+            self.counts.rejected[letter.kind, letter.reason] += 1
+
+    def letter_written(self, letter: Letter) -> None:
+        """The dead letter is acknowledged: its event is settled, unless it is somebody else's by now."""
+        self.letters.done(letter)
+        self.counts.letters[letter.reason] += 1
+        if letter.event.owner.alive:
+            self._finish(letter.event)
+            self.counts.rejected[letter.kind, letter.reason] += 1
+
+    def forget(self, event: Event) -> None:
+        """The event is settled, or somebody else's."""
+        self.pending_bytes -= event.size
+
+    def conclude(self, lane: Lane, delivery: Delivery, outcome: Outcome, now: float) -> Settled:
+        """Finishes what was tried, or puts it back into its lane. Under a dead ownership it does neither."""
+        if not delivery.event.owner.alive:
+            return Settled(stale=True)
+        if outcome.result is Result.DELIVERED:
+            return self._accepted(lane, delivery.slot, now)
+        if outcome.result is Result.REJECTED:
+            attempts = delivery.slot.attempts + 1
+            self.reject(Letter(delivery.event, *lane.entity, outcome.reason, outcome.message, attempts))
+            return Settled()
+        return self._failed(lane, delivery, outcome, now)
+
+    def _accepted(self, lane: Lane, slot: Slot, now: float) -> Settled:
+        own = slot.event.coordinates
+        if slot.confirming:
+            lane.suspects &= {own}
+        elif lane.suspects - {own} and not lane.waiting:
+            slot.confirming = True
+            slot.due = slot.not_before = now + CONFIRM_AFTER  # not as a probe either: early it would confirm nothing
+            slot.attempts = slot.tries = 0
+            slot.mark = self.answers_of_others(lane)
+            lane.waiting.append(slot)
+            return Settled(first=True)
+        self._deliver(lane, slot.event)
+        return Settled(first=not slot.confirming)
+
+    def _failed(self, lane: Lane, delivery: Delivery, outcome: Outcome, now: float) -> Settled:
+        slot = delivery.slot
+        self.counts.retries[outcome.reason] += 1
+        self._count_attempt(lane, delivery, outcome)
+        asked = min(outcome.retry_after or 0.0, LONGEST_RETRY_AFTER)
+        slot.not_before = now + asked
+        slot.due = now + max(self.rules.delay(slot.tries), asked)
+        slot.tries += 1
+        exhausted = slot.attempts >= self.rules.max_attempts
+        newer = lane.slot_of(slot.event.owner)
+        if newer is not None:
+            lane.waiting.remove(newer)
+            self.supersede(lane, slot, newer.event)  # it keeps the retry's time
+            exhausted = False
+        elif exhausted and self.rules.dead_letters:
+            before = "accepted once, but not confirmed; " if slot.confirming else ""
+            message = f"{before}given up after {slot.attempts} attempts that counted; the last one: {outcome.message}"
+            self.reject(Letter(slot.event, *lane.entity, "attempts_exhausted", message, slot.attempts))
+            return Settled(exhausted=True, attempts=slot.attempts)
+        lane.waiting.insert(0, slot)
+        return Settled(retry_in=slot.due - now, exhausted=exhausted, attempts=slot.attempts)
+
+    def _count_attempt(self, lane: Lane, delivery: Delivery, outcome: Outcome) -> None:
+        """An attempt counts only if the API answered another entity since the previous one: an outage is no poison."""
+        slot, others = delivery.slot, self.answers_of_others(lane)
+        countable = outcome.result is Result.RETRYABLE and outcome.reason != "http_429" and not delivery.probe
+        if countable and others > slot.mark:
+            slot.attempts += 1
+        slot.mark = others
+
+    def _deliver(self, lane: Lane, event: Event) -> None:
+        self._finish(event)
+        self.counts.delivered[lane.entity.kind] += 1
+
+    def _collapse(self, lane: Lane, event: Event) -> None:
+        self._finish(event)
+        self.counts.collapsed[lane.entity.kind] += 1
+
+    def _finish(self, event: Event) -> None:
+        """The event is settled: its offset holds back no commit any more."""
+        del event.owner.unsettled[event.offset]
+        self.forget(event)
