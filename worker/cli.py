@@ -59,6 +59,7 @@ def run(context: click.Context) -> None:
     from worker.app import main as run_worker
 
     logs.configure(settings.worker.log_level, settings.worker.log_format, secrets=settings.secrets)
+    logs.take_over_tracebacks()
     for warning in settings.warnings:
         structlog.get_logger(__name__).warning("configuration is unusual", detail=warning)
     context.exit(run_worker(settings))

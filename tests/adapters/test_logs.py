@@ -1,6 +1,7 @@
 import json
 import logging
 import os
+import subprocess
 import sys
 import threading
 import warnings
@@ -478,3 +479,22 @@ def test_what_was_held_back_is_told_once() -> None:
     now[0] = 10.0
     limited(emit, "refused", per="reason")
     assert emitted == [("refused", {}), ("refused", {"suppressed": 1})]
+
+
+@pytest.mark.parametrize("where", ["fail()", "t = threading.Thread(target=fail); t.start(); t.join()"])
+def test_what_nobody_caught_is_a_line_without_secrets(where: str) -> None:
+    program = f"""
+import threading
+from worker.adapters import logs
+logs.configure("info", "json", secrets=lambda: ["sk_fake_marked"])
+logs.take_over_tracebacks()
+def fail():
+    key = "sk_fake_" + "marked"
+    raise RuntimeError("refused: " + key)
+{where}
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    (line,) = map(json.loads, ended.stderr.splitlines())
+    assert (line["level"], line["event"]) == ("critical", "nobody expected this")
+    assert "RuntimeError: refused: ***" in line["exception"]
+    assert "sk_fake_marked" not in ended.stdout + ended.stderr

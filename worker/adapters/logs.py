@@ -10,6 +10,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from datetime import date
 from io import TextIOWrapper
+from types import TracebackType
 from typing import Any, Literal, TextIO
 from urllib.parse import quote, quote_plus
 
@@ -52,6 +53,16 @@ def configure(
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
     )
+
+
+def take_over_tracebacks() -> None:
+    """What nobody caught becomes a line of the log. Python's own report would be none, and mask nothing."""
+
+    def tell(kind: type[BaseException], error: BaseException | None, traceback: TracebackType | None) -> None:
+        structlog.get_logger(__name__).critical("nobody expected this", exc_info=(kind, error, traceback))
+
+    sys.excepthook = tell
+    threading.excepthook = lambda args: tell(args.exc_type, args.exc_value, args.exc_traceback)
 
 
 def _quieten_kafka(handler: logging.Handler, threshold: int) -> None:
