@@ -1,7 +1,7 @@
 """What the engine needs from the outside. Each protocol has one adapter; no library stands behind these names."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -99,6 +99,12 @@ class Rebalance(Protocol):
     def committable(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         """What is to be committed of these before they go."""
 
+    def unclear(self, partitions: Iterable[Partition]) -> set[Partition]:
+        """Those of which requests may still take effect: a note for the next owner is committed with their offsets."""
+
+    def inherit(self, partitions: Iterable[Partition]) -> None:
+        """With these came such a note."""
+
     def committed(self, offsets: Mapping[Partition, int], error: Exception | None) -> None:
         """How that went."""
 
@@ -127,8 +133,11 @@ class Consumer(Protocol):
     def commit(self, offsets: Mapping[Partition, int], done: Callable[[Exception | None], None]) -> None:
         """Starts a commit; `done` is called from a later `poll`."""
 
-    def commit_now(self, offsets: Mapping[Partition, int], timeout: float) -> None:
-        """Commits, waiting at most `timeout` seconds. Raises UnavailableError if that failed."""
+    def commit_now(self, offsets: Mapping[Partition, int], unclear: Collection[Partition], timeout: float) -> None:
+        """Commits, waiting at most `timeout` seconds, with a note at those that are unclear (see `Rebalance`).
+
+        Raises UnavailableError if that failed.
+        """
 
     def request_ends(self, partitions: Iterable[Partition]) -> None:
         """Asks for the log ends of these; one question at a time, more are ignored until it is answered."""

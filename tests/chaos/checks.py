@@ -11,6 +11,9 @@ from tests.chaos.traffic import Written
 OVERLAP = 0.3
 #: The coordinator's and the sandbox's clocks are the machine's, rounded (s).
 CLOCKS = 0.05
+#: Seconds from a request that another owner gave up to the confirmation of what was delivered after it: it hands over,
+#: the next one delivers, and confirms, each up to ten seconds later.
+LONGEST_DOUBT = 45.0
 
 
 def nothing_lost_nothing_stale(ledger: Ledger) -> Iterator[str]:
@@ -80,8 +83,15 @@ def _handed_over(ledger: Ledger, earlier: Request, later: Request) -> bool:
 
 
 def repetitions_have_a_reason(ledger: Ledger) -> Iterator[str]:
-    """A state succeeds again only in another ownership, or after a request of its entity that failed."""
+    """A state succeeds again only in another ownership, or after a request that failed: of its entity, or, by another
+    worker, of its partition, which may have come with a note of that.
+    """
     known = ledger.by_version()
+    unanswered: dict[str, list[Request]] = defaultdict(list)
+    for request in ledger.requests:
+        written = known.get(request.version)
+        if written is not None and not request.answered:
+            unanswered[f"{written.topic}-{written.partition}"].append(request)
     for entity, requests in ledger.of_entity().items():
         failed: dict[str, int] = defaultdict(int)
         times: dict[tuple[str, int, int], int] = defaultdict(int)
@@ -95,7 +105,11 @@ def repetitions_have_a_reason(ledger: Ledger) -> Iterator[str]:
                 continue
             state = request.worker, request.version, ledger.ownership(request, partition)
             times[state] += 1
-            if times[state] > 1 + failed[request.worker]:
+            inherited = any(
+                each.worker != request.worker and each.arrived < request.arrived < each.arrived + LONGEST_DOUBT
+                for each in unanswered[partition]
+            )
+            if times[state] > 1 + failed[request.worker] + inherited:
                 yield f"repeated: {entity} v{request.version} {times[state]} times under {state}: {_history(requests)}"
 
 

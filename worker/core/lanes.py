@@ -115,6 +115,13 @@ class Lanes:
         if lane.in_flight is None:
             self.go_on(lane, now)
 
+    def unclear(self, now: float) -> set[tuple[str, int]]:
+        """Topics and partitions of requests that are under way, or were given up and may still take effect."""
+        late = (suspects for until, suspects in self._late.values() if now < until)
+        given_up = [*(lane.suspects for lane in self._lanes.values()), *late]
+        under_way = {lane.in_flight.event.owner.partition for lane in self.in_flight if lane.in_flight is not None}
+        return {(at.topic, at.partition) for suspects in given_up for at in suspects} | under_way
+
     def forget_late(self, now: float) -> None:
         for entity in [entity for entity, (until, _) in self._late.items() if now >= until]:
             del self._late[entity]

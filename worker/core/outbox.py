@@ -23,7 +23,7 @@ from worker.core.letters import Letter, Letters
 from worker.core.outcome import Outcome, Result
 from worker.core.ownership import Ownership, Ownerships, Partition
 from worker.core.rate import Rate
-from worker.core.rules import LONGEST_PAUSE, OVERHEAD, Rules, Settled
+from worker.core.rules import CONFIRM_AFTER, LONGEST_PAUSE, OVERHEAD, Rules, Settled
 from worker.core.settling import Settling
 
 
@@ -219,6 +219,17 @@ class Outbox:
         self.counts.released[reason] += released
         return released
 
+    def unclear(self, partitions: Iterable[Partition], now: float) -> set[Partition]:
+        """Those of which a request may still take effect after we have let them go: who is next must know."""
+        unclear = self._lanes.unclear(now)
+        owners = self._owners.among(partitions)
+        return {owner.partition for owner in owners if owner.partition in unclear or now < owner.unclear_until}
+
+    def inherit(self, partitions: Iterable[Partition], now: float) -> None:
+        """The former owner left these unclear: what is delivered soon is sent once more, as after a time-out."""
+        for owner in self._owners.among(partitions):
+            owner.unclear_until = now + CONFIRM_AFTER
+
     def set_end(self, partition: Partition, end: int, now: float) -> None:
         """The partition's end when it was assigned: up to there it catches up."""
         owner = self._owners.get(partition)
@@ -239,6 +250,13 @@ class Outbox:
     def committable(self) -> dict[Partition, int]:
         """Offsets that may be committed and are not yet. All below them is settled."""
         return self._owners.committable()
+
+    def last_committable(self, partitions: Iterable[Partition], now: float) -> dict[Partition, int]:
+        """As `committable`, before these go. Those that are unclear come even if nothing has changed: to be noted."""
+        going = set(partitions)
+        offsets = {owner.partition: owner.committable() for owner in self._owners.among(self.unclear(going, now))}
+        offsets |= {partition: offset for partition, offset in self.committable().items() if partition in going}
+        return {partition: offset for partition, offset in offsets.items() if offset is not None}
 
     def committed(self, offsets: Mapping[Partition, int]) -> None:
         """The broker acknowledged these."""

@@ -24,11 +24,14 @@ class Ownership:
 
     `unsettled` is keyed by offset and filled in log order, so its first key is the smallest. Settled records leave
     nothing behind: memory follows what waits, and gaps in the log cost nothing.
+
+    `unclear_until`: so long requests of the former owner may still take effect (monotonic seconds).
     """
 
     partition: Partition
     epoch: int
     catch_up_until: float
+    unclear_until: float = 0.0
     catching_up: bool = True
     end: int | None = None
     position: int | None = None

@@ -75,7 +75,7 @@ class Settling:
         own = slot.event.coordinates
         if slot.confirming:
             lane.suspects &= {own}
-        elif lane.suspects - {own} and not lane.waiting:
+        elif not lane.waiting and (lane.suspects - {own} or now < slot.event.owner.unclear_until):
             slot.confirming = True
             slot.due = slot.not_before = now + CONFIRM_AFTER  # not as a probe either: early it would confirm nothing
             slot.attempts = slot.tries = 0

@@ -44,12 +44,14 @@ class Commits:
 
     def now(self, consumer: Consumer, timeout: float) -> bool:
         """The last commit before leaving. Blocks for at most `timeout` seconds."""
+        now = self.desk.clock()
         with self.desk.outbox() as outbox:
-            offsets = outbox.committable()
+            offsets = outbox.last_committable(outbox.owned, now)
+            unclear = outbox.unclear(outbox.owned, now)
         if not offsets:
             return True
         try:
-            consumer.commit_now(offsets, timeout)
+            consumer.commit_now(offsets, unclear, timeout)
         except UnavailableError as error:
             self._answered(offsets, error)
             return False

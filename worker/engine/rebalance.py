@@ -31,7 +31,16 @@ class Rebalancer:
     def committable(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         going = set(partitions)
         with self._desk.outbox() as outbox:
-            return {partition: offset for partition, offset in outbox.committable().items() if partition in going}
+            return outbox.last_committable(going, self._desk.clock())
+
+    def unclear(self, partitions: Iterable[Partition]) -> set[Partition]:
+        with self._desk.outbox() as outbox:
+            return outbox.unclear(partitions, self._desk.clock())
+
+    def inherit(self, partitions: Iterable[Partition]) -> None:
+        with self._desk.outbox() as outbox:
+            outbox.inherit(partitions, self._desk.clock())
+        log.info("the former owner left requests that may still take effect", partitions=_names(partitions))
 
     def committed(self, offsets: Mapping[Partition, int], error: Exception | None) -> None:
         self._commit_counted(error)

@@ -6,7 +6,7 @@ Verified with 3.0.12, which is pinned. Rebalance listeners run on the client's I
 
 import struct
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -16,7 +16,7 @@ from kafka.coordinator.assignors.range import RangePartitionAssignor
 from kafka.errors import KafkaError
 
 from worker.adapters.kafka.connection import connect, mapped
-from worker.adapters.kafka.listener import Listener, offsets_to_commit, topic_partition
+from worker.adapters.kafka.listener import UNCLEAR, Listener, offsets_to_commit, topic_partition
 from worker.core.ownership import Partition
 from worker.ports import FatalError, Membership, Rebalance, Record, UnavailableError
 from worker.settings import Kafka
@@ -82,6 +82,7 @@ class GroupConsumer:
         self._joins_once_more = self._static and not eager
         self._watch_joins(tells_generation=self._joins_once_more)
         self._note_joins()
+        self._read_notes(rebalance)
         self._await_metadata(connect_timeout)
 
     def poll(self, timeout: float) -> Mapping[Partition, Sequence[Record]]:
@@ -118,9 +119,9 @@ class GroupConsumer:
         with mapped("committing"):
             self._consumer.commit_async(offsets_to_commit(offsets), callback=called_back)
 
-    def commit_now(self, offsets: Mapping[Partition, int], timeout: float) -> None:
+    def commit_now(self, offsets: Mapping[Partition, int], unclear: Collection[Partition], timeout: float) -> None:
         try:
-            self._consumer.commit(offsets_to_commit(offsets), timeout_ms=timeout * 1000)
+            self._consumer.commit(offsets_to_commit(offsets, unclear), timeout_ms=timeout * 1000)
         except KafkaError as error:
             raise UnavailableError(f"commit: {error}") from error
 
@@ -212,6 +213,20 @@ class GroupConsumer:
             enable()
 
         coordinator._enable_heartbeat = enable_heartbeat
+
+    def _read_notes(self, rebalance: Rebalance) -> None:
+        """Where a partition's reading begins comes with what its former owner noted beside it."""
+        coordinator = self._consumer._coordinator
+        fetch = coordinator.fetch_committed_offsets_async
+
+        async def fetch_committed_offsets_async(*args: Any, **kwargs: Any) -> Any:
+            offsets = await fetch(*args, **kwargs)
+            noted = [Partition(*partition) for partition, offset in offsets.items() if offset.metadata == UNCLEAR]
+            if noted:
+                rebalance.inherit(noted)
+            return offsets
+
+        coordinator.fetch_committed_offsets_async = fetch_committed_offsets_async
 
     def _join_once_more(self) -> None:
         """A static member is given what its predecessor had, without a rebalance (KIP-345).

@@ -1,7 +1,7 @@
 """Rebalances, as the client's I/O thread tells of them."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from kafka import AsyncConsumerRebalanceListener
@@ -10,6 +10,9 @@ from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from worker.core.ownership import Partition
 from worker.ports import Rebalance
+
+#: Committed beside an offset: requests of whoever let the partition go may still take effect.
+UNCLEAR = "optico-worker: unclear"
 
 
 class Listener(AsyncConsumerRebalanceListener):  # type: ignore[misc]
@@ -57,12 +60,13 @@ class Listener(AsyncConsumerRebalanceListener):  # type: ignore[misc]
             await self._consumer._net.sleep(0.01)
         offsets = self._rebalance.committable(partitions)
         if offsets:
-            self._rebalance.committed(offsets, await self._commit(offsets))
+            unclear = self._rebalance.unclear(partitions)
+            self._rebalance.committed(offsets, await self._commit(offsets, unclear))
         if not self._eager:
             self._rebalance.release(partitions, "revoked")
 
-    async def _commit(self, offsets: Mapping[Partition, int]) -> Exception | None:
-        future = self._consumer.commit_async(offsets_to_commit(offsets))
+    async def _commit(self, offsets: Mapping[Partition, int], unclear: Collection[Partition]) -> Exception | None:
+        future = self._consumer.commit_async(offsets_to_commit(offsets, unclear))
         try:
             await self._consumer._manager.wait_for(future, 5_000)
         except KafkaError as error:
@@ -71,9 +75,14 @@ class Listener(AsyncConsumerRebalanceListener):  # type: ignore[misc]
         return None
 
 
-def offsets_to_commit(offsets: Mapping[Partition, int]) -> dict[TopicPartition, OffsetAndMetadata]:
-    """As the client wants them."""
-    return {topic_partition(partition): OffsetAndMetadata(offset, "", -1) for partition, offset in offsets.items()}
+def offsets_to_commit(
+    offsets: Mapping[Partition, int], unclear: Collection[Partition] = ()
+) -> dict[TopicPartition, OffsetAndMetadata]:
+    """As the client wants them, with the note for those that are unclear."""
+    return {
+        topic_partition(partition): OffsetAndMetadata(offset, UNCLEAR if partition in unclear else "", -1)
+        for partition, offset in offsets.items()
+    }
 
 
 def topic_partition(partition: Partition) -> TopicPartition:

@@ -1,0 +1,91 @@
+"""What a partition's next owner must know: a request that was given up may land after what comes next."""
+
+import pytest
+
+from tests.core.support import P0, P1, SERVER_ERROR, TIMED_OUT, A, B, box
+from worker.core.outcome import DELIVERED
+from worker.core.rules import CONFIRM_AFTER
+
+
+def test_a_partition_with_a_request_that_was_given_up_is_unclear() -> None:
+    made = box(partitions=(P0, P1))
+    made.add(A)
+    made.add(B, P1)
+    made.pass_time(1.0)
+    for _ in range(2):
+        delivery = made.take()
+        made.settle(delivery, TIMED_OUT if delivery.entity == A else SERVER_ERROR)
+    assert made.outbox.unclear([P0, P1], made.now) == {P0}
+
+
+def test_so_is_one_with_a_request_under_way_and_none_without() -> None:
+    made = box()
+    assert made.outbox.unclear([P0], made.now) == set()
+    made.add(A)
+    delivery = made.next()
+    assert made.outbox.unclear([P0], made.now) == {P0}
+    made.settle(delivery, DELIVERED)
+    assert made.outbox.unclear([P0], made.now) == set()
+
+
+def test_it_stays_unclear_for_as_long_as_the_request_may_land() -> None:
+    made = box(window=0.0)
+    made.add(A)
+    made.settle(made.take(), TIMED_OUT)
+    made.settle(made.next(), DELIVERED)  # the same state once more: nothing to confirm
+    assert made.outbox.pending == 0
+    assert made.outbox.unclear([P0], made.now) == {P0}
+    made.pass_time(CONFIRM_AFTER)
+    assert made.outbox.unclear([P0], made.now) == set()
+
+
+def test_an_unclear_one_is_committed_once_more_so_that_the_note_goes_with_it() -> None:
+    made = box(window=0.0)
+    made.add(A)
+    made.settle(made.take(), TIMED_OUT)
+    made.outbox.committed(made.outbox.committable())
+    assert made.outbox.committable() == {}
+    assert made.outbox.last_committable([P0, P1], made.now) == {P0: 0}
+    assert made.outbox.last_committable([P1], made.now) == {}
+
+
+def test_who_inherits_sends_once_more_what_it_delivers_soon() -> None:
+    made = box(window=0.0)
+    made.outbox.inherit([P0], made.now)
+    made.add(A)
+    assert made.settle(made.take(), DELIVERED).first
+    assert made.committable == 0
+    assert made.outbox.take(made.now) is None
+    made.pass_time(CONFIRM_AFTER)
+    confirmation = made.take()
+    assert confirmation.confirming
+    assert not made.settle(confirmation, DELIVERED).first
+    assert made.committable == 1
+    assert made.outbox.counts.delivered.total() == 1
+
+
+def test_what_is_delivered_later_is_not_sent_twice() -> None:
+    made = box(window=0.0)
+    made.outbox.inherit([P0], made.now)
+    made.pass_time(CONFIRM_AFTER)
+    made.add(A)
+    made.settle(made.take(), DELIVERED)
+    assert made.outbox.pending == 0
+
+
+@pytest.mark.parametrize("passed", [0.0, CONFIRM_AFTER / 2])
+def test_it_is_handed_on_as_unclear_as_long_as_it_is(passed: float) -> None:
+    made = box()
+    made.outbox.inherit([P0], made.now)
+    made.pass_time(passed)
+    assert made.outbox.unclear([P0], made.now) == {P0}
+    made.pass_time(CONFIRM_AFTER - passed)
+    assert made.outbox.unclear([P0], made.now) == set()
+
+
+def test_another_partition_inherits_nothing() -> None:
+    made = box(window=0.0, partitions=(P0, P1))
+    made.outbox.inherit([P1], made.now)
+    made.add(A)
+    made.settle(made.take(), DELIVERED)
+    assert made.outbox.pending == 0
