@@ -1,6 +1,7 @@
 """The fault suite: `python -m tests.chaos --kinds broker-killed,worker-killed --seeds 25`."""
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from tests.chaos.run import Result, run_all
 def main() -> int:
     assert scenarios.__all__
     options = _arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     seeds = [options.seed] if options.seed is not None else list(range(options.first, options.first + options.seeds))
     runs = [(name, seed) for name in options.kinds for seed in seeds]
     runs += [(name, seed) for name in KINDS if name not in options.kinds for seed in seeds[: options.others]]

@@ -3,6 +3,8 @@
 import logging
 import multiprocessing
 import queue
+import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -85,10 +87,13 @@ def run_all(runs: list[tuple[str, int]], bug: str | None = None, jobs: int = 1) 
     processes = [context.Process(target=_work, args=(tasks, results, bug)) for _ in range(jobs)]
     for process in processes:
         process.start()
-    for _ in runs:
-        yield _next(results, processes)
-    for process in processes:
-        process.join()
+    try:
+        for _ in runs:
+            yield _next(results, processes)
+    finally:  # also where this one is told to end: brokers must not outlive it
+        for process in processes:
+            process.terminate()
+            process.join(60)
 
 
 def _next(results: "multiprocessing.Queue[Result]", processes: "list[SpawnProcess]") -> Result:
@@ -101,6 +106,7 @@ def _next(results: "multiprocessing.Queue[Result]", processes: "list[SpawnProces
 
 
 def _work(tasks: Any, results: Any, bug: str | None) -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     logging.getLogger("kafka").setLevel(logging.CRITICAL)  # our own clients see the faults as well
     assert scenarios.__all__
     with Runner() as runner:
