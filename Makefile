@@ -6,6 +6,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export SOAK_MINUTES
+# Test processes, each with a Kafka of its own: half of what the tests do is waiting.
+JOBS ?= 2
 PIP := $(BIN)/pip --quiet --disable-pip-version-check
 # Extras stay in the lock: an older pip, asked for hashes, takes the newest release for `name[extra]` if only `name` is pinned.
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url \
@@ -20,7 +22,7 @@ demo: setup ## everything on this machine: a broker, a stand-in for the API, tra
 	@$(BIN)/optico-worker demo
 
 test: lint ## lint, types, import rules, unit, property and integration tests on a real Kafka
-	@$(BIN)/pytest -m 'not image' --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
+	@$(BIN)/pytest -m 'not image' -n $(JOBS) --dist loadfile --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
 
 lint: setup ## ruff, mypy, import-linter
 	@$(BIN)/ruff check --quiet .

@@ -113,12 +113,13 @@ def repetitions_have_a_reason(ledger: Ledger) -> Iterator[str]:
                 yield f"repeated: {entity} v{request.version} {times[state]} times under {state}: {_history(requests)}"
 
 
-def letters_are_exactly_the_rejected(ledger: Ledger) -> Iterator[str]:
+def letters_are_exactly_the_rejected(ledger: Ledger, *, lossy: bool = False) -> Iterator[str]:
     """A dead letter for each record that was rejected for good, and for no other.
 
-    A refusal whose owner went before the letter was written may be followed by a newer event's, which replaced it.
+    A refusal whose owner went before the letter was written may be followed by a newer event's, which replaced it; and
+    so may one that was not heard, where answers get lost (`lossy`).
     """
-    moved = ledger.moved()
+    moved = ledger.moved() or lossy
     newest = {written.coordinates for written in ledger.newest("refused").values()}
     refused = {r.version for r in ledger.requests if r.outcome == "unknown_visit_id"}
     for at, written in ledger.written.items():

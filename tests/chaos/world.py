@@ -225,7 +225,7 @@ class World:
     def _check(self) -> Iterator[str]:
         if self.letters is not None:
             self.ledger.collect_letters(self.cluster.internal, self.letters)
-            yield from checks.letters_are_exactly_the_rejected(self.ledger)
+            yield from checks.letters_are_exactly_the_rejected(self.ledger, lossy=self.options.lossy)
         for name, check in checks.CHECKS.items():
             if name == "duplicates explained" and self.options.lossy:
                 continue

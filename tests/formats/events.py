@@ -8,7 +8,14 @@ from worker.core.event import Decoded, Defaults, Invalid, Skipped
 from worker.formats import decode, pairs
 
 NO_DEFAULTS = Defaults()
-ABSENT = object()
+
+
+class _Absent:
+    def __repr__(self) -> str:
+        return "absent"
+
+
+ABSENT: Any = _Absent()
 
 
 class Vector(NamedTuple):

@@ -37,6 +37,13 @@ class Told:
     def committable(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         return dict.fromkeys(set(partitions) - self.owned, 0)
 
+    def unclear(self, partitions: Iterable[Partition]) -> set[Partition]:
+        del partitions
+        return set()
+
+    def inherit(self, partitions: Iterable[Partition]) -> None:
+        raise AssertionError(f"nobody noted anything of {partitions}")
+
     def committed(self, offsets: Mapping[Partition, int], error: Exception | None) -> None:
         assert error is None, offsets
 
