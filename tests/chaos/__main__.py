@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.chaos import scenarios
 from tests.chaos.kinds import KINDS
 from tests.chaos.planted import BUGS
-from tests.chaos.report import report
+from tests.chaos.report import keep, kept, report
 from tests.chaos.run import Result, run_all
 
 
@@ -23,9 +23,10 @@ def main() -> int:
     for result in run_all(runs, options.plant, options.jobs):
         results.append(result)
         _say(result, len(results), len(runs))
-    results.sort(key=lambda result: (list(KINDS).index(result.name), result.seed))
+        if options.results is not None:
+            keep(result, options.results)
     if options.report is not None:
-        options.report.write_text(report(results))
+        options.report.write_text(report(results if options.results is None else kept(options.results)))
     failed = sum(result.figures is None for result in results)
     for result in results:
         if result.figures is None:
@@ -60,6 +61,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, help="this one only: replays a run")
     parser.add_argument("--plant", choices=list(BUGS), help="with this bug in the worker: must fail")
     parser.add_argument("--jobs", type=int, default=1, help="runs at the same time")
+    parser.add_argument("--results", type=Path, help="a file to which each result is added, and of which the report is")
     parser.add_argument("--report", type=Path, help="where to write the report, in Markdown")
     return parser.parse_args()
 

@@ -83,8 +83,8 @@ def _handed_over(ledger: Ledger, earlier: Request, later: Request) -> bool:
 
 
 def repetitions_have_a_reason(ledger: Ledger) -> Iterator[str]:
-    """A state succeeds again only in another ownership, or after a request that failed: of its entity, or, by another
-    worker, of its partition, which may have come with a note of that.
+    """A state succeeds again only in another ownership, or after a request that failed: of its entity, or of its
+    partition, which may have come with a note of that.
     """
     known = ledger.by_version()
     unanswered: dict[str, list[Request]] = defaultdict(list)
@@ -106,8 +106,7 @@ def repetitions_have_a_reason(ledger: Ledger) -> Iterator[str]:
             state = request.worker, request.version, ledger.ownership(request, partition)
             times[state] += 1
             inherited = any(
-                each.worker != request.worker and each.arrived < request.arrived < each.arrived + LONGEST_DOUBT
-                for each in unanswered[partition]
+                each.arrived < request.arrived < each.arrived + LONGEST_DOUBT for each in unanswered[partition]
             )
             if times[state] > 1 + failed[request.worker] + inherited:
                 yield f"repeated: {entity} v{request.version} {times[state]} times under {state}: {_history(requests)}"

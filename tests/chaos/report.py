@@ -1,12 +1,16 @@
 """The report of a run of the fault suite."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import groupby
+from pathlib import Path
 from statistics import median
 
 from tests.chaos.kinds import KINDS
 from tests.chaos.run import Result
+from tests.chaos.world import Figures
 
 _HEAD = """<!-- Written by `python -m tests.chaos --report docs/chaos.md`: run it again instead of editing. -->
 
@@ -23,8 +27,26 @@ that the suite turns red.
 """
 
 
-def report(results: Sequence[Result]) -> str:
-    """Markdown; `results` sorted by kind."""
+def keep(result: Result, file: Path) -> None:
+    """Adds it to the file, as a line of JSON."""
+    with file.open("a") as lines:
+        lines.write(json.dumps(asdict(result)) + "\n")
+
+
+def kept(file: Path) -> list[Result]:
+    """What the file holds; of runs with the same kind and seed the last."""
+    found = {}
+    for line in file.read_text().splitlines():
+        values = json.loads(line)
+        figures = values.pop("figures")
+        result = Result(figures=None if figures is None else Figures(**figures), **values)
+        found[result.name, result.seed] = result
+    return list(found.values())
+
+
+def report(results: Iterable[Result]) -> str:
+    """Markdown."""
+    results = sorted(results, key=lambda result: (list(KINDS).index(result.name), result.seed))
     failed = [result for result in results if result.figures is None]
     figures = [result.figures for result in results if result.figures is not None]
     kinds = {result.name for result in results}
