@@ -50,6 +50,7 @@ def test_stopping_is_quick_whatever_hangs_and_cuts_it_off(sandbox: Sandbox) -> N
 
 
 def test_clients_that_connect_while_it_stops_leave_nothing_behind() -> None:
+    gc.collect()  # what other tests left is not to be counted
     files = open_files()
     for _ in range(20):
         with Sandbox(keys={KEY}) as sandbox, ExitStack() as stack:
@@ -57,7 +58,7 @@ def test_clients_that_connect_while_it_stops_leave_nothing_behind() -> None:
                 stack.enter_context(sent(sandbox.url, cart()))
             sandbox.stop()
     gc.collect()
-    assert open_files() == files
+    assert open_files() <= files
 
 
 def test_what_it_saw_can_be_read_after_it_has_stopped(sandbox: Sandbox) -> None:
