@@ -171,10 +171,12 @@ class World:
         """Waits until the worker knows what SIGTERM means: before, Python itself ends it."""
         self.until(lambda: worker.logged("the worker starts"), f"{worker.name} to start")
 
-    def delivered(self, more: int = 1) -> None:
+    def delivered(self, more: int = 1, within: float = 60.0) -> None:
         """Waits for so many more requests to succeed."""
         before = self.api.state().outcomes.get("success", 0)
-        self.until(lambda: self.api.state().outcomes.get("success", 0) >= before + more, f"{more} more deliveries", 60)
+        self.until(
+            lambda: self.api.state().outcomes.get("success", 0) >= before + more, f"{more} more deliveries", within
+        )
 
     @contextmanager
     def load(self) -> Iterator[None]:

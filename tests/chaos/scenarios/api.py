@@ -49,7 +49,8 @@ def brownout_30(world: World) -> None:
 @kind("brownout-70")
 def brownout_70(world: World) -> None:
     """70 % of the requests fail with a 5xx."""
-    _under(world, _brownout(world, 0.7), at_least=20)
+    # The gate shuts after some 16 requests, and stays shut for 1, 3, 7, 15 or 31 s: as long as probes fail, by chance.
+    _under(world, _brownout(world, 0.7), at_least=20, within=300)
 
 
 @kind("api-garbage")
@@ -114,13 +115,13 @@ def _seeded(world: World) -> Fault:
     return {"seed": world.draw.randrange(1_000_000)}
 
 
-def _under(world: World, faults: list[Fault], at_least: int) -> None:
+def _under(world: World, faults: list[Fault], at_least: int, within: float = 60.0) -> None:
     """Traffic with these faults until so much was delivered, then without them."""
     world.worker()
     with world.load():
         world.delivered(10)
         world.api.set_faults(faults)
-        world.delivered(at_least)
+        world.delivered(at_least, within)
         world.sleep(0.0, 2.0)
         world.api.clear_faults()
         world.healed()
