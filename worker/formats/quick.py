@@ -35,22 +35,23 @@ class _Event(Struct, gc=False, forbid_unknown_fields=True, tag_field="type", kw_
     occurred_at: str | int | float | None = None
 
 
-class _Cart(_Event, tag="cart", gc=False, kw_only=True):
+class Cart(_Event, tag="cart", gc=False, kw_only=True):
     is_logged_in: bool | Literal[0, 1, "0", "1"]
 
 
-class _Order(_Event, tag="order", gc=False, kw_only=True):
+class Order(_Event, tag="order", gc=False, kw_only=True):
     cart_id: _NotEmpty | int
     status: _NotEmpty
 
 
-_DECODE: Final = Decoder(_Cart | _Order).decode
+#: Raises msgspec's DecodeError, ValueError or RecursionError.
+parse: Final = Decoder(Cart | Order).decode
 
 
 def decode(value: bytes, defaults: Defaults) -> Decoded | Skipped | None:
     """What the event means; None: nothing can be said here. Never raises."""
     try:
-        event = _DECODE(value)
+        event = parse(value)
     except (DecodeError, ValueError, RecursionError):
         return None
     currency = event.currency
@@ -60,7 +61,7 @@ def decode(value: bytes, defaults: Defaults) -> Decoded | Skipped | None:
     elif not (currency.isascii() and currency.isalpha() and currency.isupper()):
         return None
     products = event.products
-    kind: Kind = "cart" if event.__class__ is _Cart else "order"
+    kind: Kind = "cart" if event.__class__ is Cart else "order"
     if not products:
         return Skipped("empty_products") if kind == "cart" else None
     occurred_at = event.occurred_at
