@@ -4,7 +4,7 @@ import re
 from typing import Final
 
 from worker.core.event import Decoded, Defaults, Invalid, Skipped
-from worker.formats import Form, decode, encode, pairs
+from worker.formats import Form, decode, encode, pairs, thorough
 
 PARAMETER: Final = re.compile(
     r"(id|cart_id|currency|visit_id|status|is_logged_in|call_id|agent"
@@ -41,8 +41,10 @@ EXPECTATIONS: Final = {
 
 
 def check(record: bytes, defaults: Defaults) -> tuple[Decoded | Skipped | Invalid, Form | None]:
-    """No exception, no value of the record in a message, no field that the API doesn't know."""
+    """No exception, no value of the record in a message, no field that the API doesn't know; both ways agree."""
     outcome = decode(record, defaults)
+    if not isinstance(outcome, Invalid):
+        assert outcome == thorough(record, defaults)
     if isinstance(outcome, Invalid):
         assert set(re.findall(r"[^.\[\]0-9]+", outcome.path)) <= FIELDS
         assert outcome.expected in EXPECTATIONS

@@ -94,3 +94,15 @@ def test_of_a_name_that_comes_twice_both_ways_take_the_last(name: str, first: st
     for record in (f'{{"{name}": {first}, {text[1:]}', f'{text[:-1]}, "{name}": {first}}}'):
         agrees(record.encode(), DEFAULTS)
         assert isinstance(thorough(text.encode(), DEFAULTS), Decoded)
+
+
+@pytest.mark.parametrize("digits", [18, 19, 20, 39, 308, 309, 400, 4300, 4301, 10_000])
+@pytest.mark.parametrize("field", ["id", "call_id", "occurred_at", "quantity", "price", "product"])
+def test_integers_of_any_length_are_no_matter_of_opinion(digits: int, field: str) -> None:
+    for sign in ("", "-"):
+        own = {"quantity": product(quantity=0), "price": product(price=0), "product": product(id=0)}
+        event = cart(products=[own[field]]) if field in own else cart(**{field: 0})
+        name = "id" if field == "product" else field
+        record = value(event).decode().replace(f'"{name}": 0', f'"{name}": {sign}{"1" * digits}').encode()
+        assert b"1" * digits in record
+        agrees(record, NO_DEFAULTS)

@@ -12,27 +12,29 @@ from msgspec.json import Decoder
 from worker.core.event import Decoded, Defaults, Entity, Kind, Skipped
 from worker.formats import timestamp
 
+# Longer ones take part in what the long way knows of them.
+_Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 _NotEmpty = Annotated[str, Meta(min_length=1)]
-_Scalar = str | int | float | bool | None
+_Scalar = str | _Integer | float | bool | None
 
 
 class _Product(Struct, gc=False, forbid_unknown_fields=True):
-    id: str | int | float
+    id: str | _Integer | float
     name: _NotEmpty
-    quantity: Annotated[int, Meta(ge=0)]
-    price: int | float
+    quantity: Annotated[int, Meta(ge=0, le=2**63 - 1)]
+    price: _Integer | float
     details: str | dict[str, _Scalar] | None = None
 
 
 class _Event(Struct, gc=False, forbid_unknown_fields=True, tag_field="type", kw_only=True):
-    id: _NotEmpty | int
+    id: _NotEmpty | _Integer
     visit_id: _NotEmpty
     products: list[_Product]
     currency: Annotated[str, Meta(min_length=3, max_length=3)] | None = None
     source: Literal["optico"] | None = None
-    call_id: int | None = None
+    call_id: _Integer | None = None
     agent: str | None = None
-    occurred_at: str | int | float | None = None
+    occurred_at: str | _Integer | float | None = None
 
 
 class Cart(_Event, tag="cart", gc=False, kw_only=True):
@@ -40,7 +42,7 @@ class Cart(_Event, tag="cart", gc=False, kw_only=True):
 
 
 class Order(_Event, tag="order", gc=False, kw_only=True):
-    cart_id: _NotEmpty | int
+    cart_id: _NotEmpty | _Integer
     status: _NotEmpty
 
 
