@@ -12,7 +12,7 @@ from tests.formats.judged import check
 from tests.fuzz.inputs import make
 from tests.fuzz.large import LARGE
 from worker.core.event import Decoded, Defaults, Invalid
-from worker.formats import decode, encode
+from worker.formats import TooLargeError, decode, encode
 
 DEFAULTS = Defaults(currency="EUR", order_status="Open")
 #: What an input may cost (s of CPU time): this much in any case, and this much for each byte. Decoding is on the thread
@@ -53,11 +53,17 @@ def judge(record: bytes, defaults: Defaults) -> tuple[str, float]:
     started = time.thread_time()
     outcome = decode(record, defaults)
     decoded = time.thread_time() - started
+    too_large = False
     if isinstance(outcome, Decoded):
-        encode(record, defaults)
+        try:
+            encode(record, defaults)
+        except TooLargeError:
+            too_large = True
     seconds = time.thread_time() - started
     assert decoded <= ANY + DECODE_BYTE * len(record), f"decoding took {decoded:.2f} s for {len(record)} bytes"
     assert seconds <= ANY + ENCODE_BYTE * len(record), f"{seconds:.2f} s for {len(record)} bytes"
+    if too_large:
+        return "payload_too_large", seconds
     if len(record) <= CHECKED:
         check(record, defaults)
     if isinstance(outcome, Invalid):
