@@ -103,9 +103,11 @@ class Rebalance(Protocol):
         """Those of which requests may still take effect: a note for the next owner is committed with their offsets."""
 
     def inherit(self, partitions: Iterable[Partition]) -> None:
-        """With these came such a note."""
+        """With these came such a note, of one who handed them over or who died."""
 
-    def committed(self, offsets: Mapping[Partition, int], error: Exception | None) -> None:
+    def committed(
+        self, offsets: Mapping[Partition, int], unclear: Collection[Partition], error: Exception | None
+    ) -> None:
         """How that went."""
 
     def release(self, partitions: Iterable[Partition], reason: str) -> None:
@@ -131,7 +133,7 @@ class Consumer(Protocol):
         """Stops, or goes on, reading all partitions that are assigned now. Does not block."""
 
     def commit(self, offsets: Mapping[Partition, int], done: Callable[[Exception | None], None]) -> None:
-        """Starts a commit; `done` is called from a later `poll`."""
+        """Starts a commit, with a note at all of them; `done` is called from a later `poll`."""
 
     def commit_now(self, offsets: Mapping[Partition, int], unclear: Collection[Partition], timeout: float) -> None:
         """Commits, waiting at most `timeout` seconds, with a note at those that are unclear (see `Rebalance`).

@@ -84,7 +84,7 @@ def _handed_over(ledger: Ledger, earlier: Request, later: Request) -> bool:
 
 def repetitions_have_a_reason(ledger: Ledger) -> Iterator[str]:
     """A state succeeds again only in another ownership, or after a request that failed: of its entity, or of its
-    partition, which may have come with a note of that.
+    partition, which may have come with a note of that, as it does from an owner that died.
     """
     known = ledger.by_version()
     unanswered: dict[str, list[Request]] = defaultdict(list)
@@ -105,11 +105,22 @@ def repetitions_have_a_reason(ledger: Ledger) -> Iterator[str]:
                 continue
             state = request.worker, request.version, ledger.ownership(request, partition)
             times[state] += 1
-            inherited = any(
+            inherited = ledger.took_over_unclear(request, partition, LONGEST_DOUBT) or any(
                 each.arrived < request.arrived < each.arrived + LONGEST_DOUBT for each in unanswered[partition]
             )
             if times[state] > 1 + failed[request.worker] + inherited:
                 yield f"repeated: {entity} v{request.version} {times[state]} times under {state}: {_history(requests)}"
+
+
+def nothing_is_sent_without_a_note(ledger: Ledger) -> Iterator[str]:
+    """When a request starts, it stands beside the partition's committed offset that this may be: for who comes next."""
+    known = ledger.by_version()
+    for request in ledger.requests:
+        written = known.get(request.version)
+        if written is None or request.worker not in ledger.orderly:
+            continue
+        if not ledger.noted(f"{written.topic}-{written.partition}", request.arrived + CLOCKS):
+            yield f"without a note: {request.entity} v{request.version} of {_at(written)} by {request.worker}"
 
 
 def letters_are_exactly_the_rejected(ledger: Ledger, *, lossy: bool = False) -> Iterator[str]:
@@ -184,6 +195,7 @@ CHECKS: dict[str, Check] = {
     "in order": no_older_state_after_a_newer_one,
     "one in flight": one_request_in_flight,
     "duplicates explained": repetitions_have_a_reason,
+    "noted beforehand": nothing_is_sent_without_a_note,
 }
 
 

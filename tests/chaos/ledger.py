@@ -139,6 +139,17 @@ class Ledger:
         starts = [h.since for h in self.held.get(request.worker, ()) if h.partition == partition]
         return any(0 <= request.arrived - start <= ON_THE_WAY for start in sorted(starts)[1:])
 
+    def noted(self, partition: str, before: float) -> bool:
+        """Whether the last commit of the partition before that moment says that requests may be under way."""
+        earlier = [c for c in self.commits if f"{c.topic}-{c.partition}" == partition and c.at <= before]
+        return bool(earlier) and max(earlier, key=lambda commit: commit.at).noted
+
+    def took_over_unclear(self, request: Request, partition: str, within: float) -> bool:
+        """Whether the request's ownership began so short before it, and with such a note."""
+        starts = [h.since for h in self.held.get(request.worker, ()) if h.partition == partition]
+        began = max((start for start in starts if start <= request.arrived), default=None)
+        return began is not None and request.arrived < began + within and self.noted(partition, began)
+
     def ownerships(self, partition: str) -> int:
         return sum(held.partition == partition for holdings in self.held.values() for held in holdings)
 

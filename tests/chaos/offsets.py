@@ -7,6 +7,7 @@ from typing import Any
 from kafka import KafkaConsumer, TopicPartition
 
 from tests.brokers.tools import end_offsets, wait_until
+from worker.adapters.kafka.listener import UNCLEAR
 
 LOG = "__consumer_offsets"
 _COMMIT_KEYS = (0, 1)
@@ -14,12 +15,15 @@ _COMMIT_KEYS = (0, 1)
 
 @dataclass(frozen=True)
 class Commit:
-    """`offset` None: the group's offset of that partition was deleted. `at`: when, in UNIX seconds."""
+    """`offset` None: the group's offset of that partition was deleted. `at`: when, in UNIX seconds. `noted`: with the
+    worker's note that requests may be under way.
+    """
 
     topic: str
     partition: int
     offset: int | None
     at: float
+    noted: bool = True
 
 
 def position(bootstrap: str) -> int:
@@ -57,8 +61,10 @@ def _commit(record: Any, group: str) -> Commit | None:
     (partition,) = struct.unpack_from(">i", record.key, at)
     if name != group:
         return None
-    offset = None if record.value is None else struct.unpack_from(">q", record.value, 2)[0]
-    return Commit(topic, partition, offset, record.timestamp / 1000)
+    if record.value is None:
+        return Commit(topic, partition, None, record.timestamp / 1000, noted=False)
+    (offset,) = struct.unpack_from(">q", record.value, 2)
+    return Commit(topic, partition, offset, record.timestamp / 1000, UNCLEAR.encode() in record.value)
 
 
 def _string(data: bytes, at: int) -> tuple[str, int]:

@@ -98,6 +98,23 @@ def test_a_repetition_needs_a_reason() -> None:
     assert told(checks.repetitions_have_a_reason(excused)) == []
 
 
+def test_so_does_one_by_a_new_owner_which_a_note_is() -> None:
+    repeated = (written(1), request(1, 2.0), request(1, 12.0))
+    found = ledger(*repeated, Commit(TOPIC, 0, 1, 0.5))
+    found.held["w1"] = [Held(f"{TOPIC}-0", 1.0, None)]
+    assert told(checks.repetitions_have_a_reason(found)) == []
+    found.commits = [Commit(TOPIC, 0, 1, 0.5, noted=False)]
+    assert told(checks.repetitions_have_a_reason(found)) == ["repeated"]
+
+
+def test_a_request_without_a_note_before_it_is_seen() -> None:
+    found = ledger(written(1), request(1, 2.0), Commit(TOPIC, 0, 1, 2.5))
+    found.orderly = {"w1"}
+    assert told(checks.nothing_is_sent_without_a_note(found)) == ["without a note"]
+    found.commits.insert(0, Commit(TOPIC, 0, 1, 1.0))
+    assert told(checks.nothing_is_sent_without_a_note(found)) == []
+
+
 def test_letters_that_are_missing_or_too_many_are_seen() -> None:
     found = ledger(written(1, fate="invalid"), written(2))
     found.letters = {(TOPIC, 0, 2): 3.0}

@@ -4,7 +4,7 @@ The numbers are those of the invariants in docs/delivery.md. The machine plays b
 the postman inside; producers, brokers, other workers, clocks and the API outside.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar
@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from tests.core.world import (
+    BACK_AFTER,
     ENTITIES,
     FAILURES,
     LATEST_LANDING,
@@ -86,6 +87,7 @@ class OutboxMachine(RuleBasedStateMachine):
         self.begin()
         for partition in PARTITIONS:
             self.assign(partition)
+        self.commit()
 
     def begin(self) -> None:
         """A process starts: it owns nothing and knows nothing."""
@@ -111,9 +113,10 @@ class OutboxMachine(RuleBasedStateMachine):
     def trouble(self, kind: str, partition: Partition, lands_after: float | None, number: int) -> None:
         """One rule for all that is rare: as many rules would leave little room for work between them."""
         if kind == "crash":
-            self.crash(lands_after)
+            in_time = lands_after != SESSION_TIMEOUT
+            self.crash(lands_after, BACK_AFTER[number] if in_time else SESSION_TIMEOUT)
         elif kind == "stop":
-            self.drain_and_start_again()
+            self.drain_and_start_again(BACK_AFTER[number])
         elif kind == "elsewhere":
             self.another_worker_reads_it(partition)
         elif kind == "back":
@@ -151,12 +154,14 @@ class OutboxMachine(RuleBasedStateMachine):
         self.api.land(self.now)
         self.outbox.tick(self.now)
 
-    def crash(self, lands_after: float | None) -> None:
-        """Its requests may still land; its partitions are somebody's after the session timeout. (7: so are letters.)"""
+    def crash(self, lands_after: float | None, back_after: float) -> None:
+        """Its requests may still land; its partitions are somebody's after the session timeout, or sooner if it is a
+        static member. (7: so are letters.)
+        """
         for delivery in self.in_flight:
             self._may_land(delivery, lands_after)
         self.begin()
-        self.wait(SESSION_TIMEOUT)
+        self.wait(back_after)
 
     def another_worker_reads_it(self, partition: Partition) -> None:
         log = self.logs[partition]
@@ -169,6 +174,7 @@ class OutboxMachine(RuleBasedStateMachine):
             if record.nature == "good":
                 self.api.holds[record.entity] = partition, offset
         log.committed = log.read = len(log.records)
+        log.noted = False
 
     # The intake.
 
@@ -218,24 +224,33 @@ class OutboxMachine(RuleBasedStateMachine):
         if not log.owned:
             log.owned = True
             log.position = log.committed
+            if log.noted:
+                self.outbox.inherit([partition], self.now)
             self.outbox.advance(partition, log.position, self.now)
             self.outbox.set_end(partition, len(log.records) if self.catching_up else 0, self.now)
 
     @rule(partition=st.sampled_from(PARTITIONS), reason=st.sampled_from(["revoked", "lost"]))
     def release(self, partition: Partition, reason: str) -> None:
         if self.logs[partition].owned and reason == "revoked":
-            self.outbox.suspend([partition])
-            self.commit()
+            self.suspend(partition)
         self.outbox.release([partition], reason, self.now)
         self.logs[partition].owned = False
 
     def away_and_back(self, partition: Partition, reason: str) -> None:
         self.release(partition, reason)
         self.assign(partition)
+        self.commit()
         self.read()
 
     def suspend(self, partition: Partition) -> None:
+        """It is asked back; under an eager assignor it may be given again."""
         self.outbox.suspend([partition])
+        self._commit_last([partition])
+
+    def _commit_last(self, partitions: list[Partition]) -> None:
+        offsets, unclear = self.outbox.last_committable(partitions, self.now), self.outbox.unclear(partitions, self.now)
+        self._commit(offsets, unclear)
+        self.outbox.committed(offsets, self.now, unclear)
 
     def the_position_goes_back(self, partition: Partition, back: int) -> None:
         """The client takes up an older offset, or a younger topic of the same name: what was held is void."""
@@ -247,13 +262,16 @@ class OutboxMachine(RuleBasedStateMachine):
     @rule()
     def commit(self) -> None:
         offsets = self.outbox.committable()
+        self._commit(offsets, set(offsets))
+        self.outbox.committed(offsets, self.now)
+
+    def _commit(self, offsets: Mapping[Partition, int], unclear: Collection[Partition]) -> None:
         for partition, offset in offsets.items():
             log, owner = self.logs[partition], self.outbox.owned[partition]
             assert log.owned, "1: committed what it does not own"
             assert offset <= min(owner.unsettled, default=offset), "1: passed an unsettled event"
             assert offset >= log.committed, "1: a commit went back"
-            log.committed = offset
-        self.outbox.committed(offsets)
+            log.committed, log.noted = offset, partition in unclear
 
     # The senders.
 
@@ -280,6 +298,8 @@ class OutboxMachine(RuleBasedStateMachine):
         assert not owner.held, "sent what is held back"
         assert self.now <= self.last_start, "started after the last moment"
         assert self.now < self.outbox.lease_until, "sent without a lease"
+        noted = self.logs[owner.partition].noted or self.now >= owner.catch_up_until
+        assert noted, "2: sent what a successor would know nothing of"
         assert delivery.probe == (self.outbox.gate.shut is not None), "9: a shut gate lets only probes through"
         assert not (delivery.probe and any(other.probe for other in self.in_flight)), "9: one probe at a time"
 
@@ -360,8 +380,8 @@ class OutboxMachine(RuleBasedStateMachine):
     def _record(self, delivery: Delivery) -> Record:
         return self.logs[delivery.event.owner.partition].records[delivery.event.offset]
 
-    def drain_and_start_again(self) -> None:
-        """SIGTERM; what was left is read again by the next process, once all that this one sent has landed."""
+    def drain_and_start_again(self, back_after: float) -> None:
+        """SIGTERM; what was left is read again by the next process, which knows what may still land."""
         self.last_start = self.now + 20.0
         self.outbox.drain(self.now, self.last_start)
         while not self.outbox.drained(self.now):
@@ -371,10 +391,10 @@ class OutboxMachine(RuleBasedStateMachine):
                 self._answer(0, None)
             self._write_letters()
             self.wait(1.0)
-        self.commit()
+        self._commit_last(PARTITIONS)
         for partition in PARTITIONS:
             self.release(partition, "lost")
-        self.wait(SESSION_TIMEOUT)
+        self.wait(back_after)
         self._check_accounts()
         self.begin()
 

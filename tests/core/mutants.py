@@ -1,6 +1,6 @@
 """Known bugs, planted in the core one at a time: the state machines must find each of them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Final
@@ -83,6 +83,14 @@ def _not_confirmed(self: Settling, lane: Lane, slot: Slot, now: float) -> Settle
     return Settled(first=True)
 
 
+def _nothing_inherited(_: Outbox, __: Iterable[Partition], ___: float) -> None:
+    return None
+
+
+def _sent_without_a_note(self: Ownership, now: float, *, anyway: bool = False) -> bool:
+    return anyway or now >= self.catch_up_until or (self.end is not None and (self.position or 0) >= self.end)
+
+
 def _settled_without_letter(self: Settling, letter: Letter) -> None:
     self._finish(letter.event)
     self.counts.rejected[letter.kind, letter.reason] += 1
@@ -116,6 +124,8 @@ MUTANTS: Final[dict[str, Plant]] = {
     "1-retained-dropped": (Outbox, "assign", _dropped_when_retained),
     "1-replaced-across-partitions": (Lane, "slot_of", _replaced_across_partitions),
     "2-not-confirmed": (Settling, "_accepted", _not_confirmed),
+    "2-nothing-inherited": (Outbox, "inherit", _nothing_inherited),
+    "2-sent-without-a-note": (Ownership, "caught_up", _sent_without_a_note),
     "3-two-in-flight": (Lanes, "plan", _two_in_flight),
     "3-older-after-newer": (Outbox, "add", _the_last_one_first),
     "4-bounds-ignored": (Outbox, "full", _bounds_ignored),

@@ -76,6 +76,7 @@ class Box:
         """Assigns the partition; with `end` 0 it has nothing to catch up with, with None nobody knows yet."""
         assert self.outbox.assign([partition], self.now) == [partition]
         self.outbox.advance(partition, self.positions.setdefault(partition, 0), self.now)
+        self.outbox.committed({partition: self.positions[partition]}, self.now)
         if end is not None:
             self.outbox.set_end(partition, end, self.now)
 

@@ -4,7 +4,7 @@ import pytest
 
 from tests.core.support import P0, P1, SERVER_ERROR, TIMED_OUT, A, B, box
 from worker.core.outcome import DELIVERED
-from worker.core.rules import CONFIRM_AFTER
+from worker.core.rules import CATCH_UP_AT_MOST, CONFIRM_AFTER
 
 
 def test_a_partition_with_a_request_that_was_given_up_is_unclear() -> None:
@@ -39,14 +39,71 @@ def test_it_stays_unclear_for_as_long_as_the_request_may_land() -> None:
     assert made.outbox.unclear([P0], made.now) == set()
 
 
-def test_an_unclear_one_is_committed_once_more_so_that_the_note_goes_with_it() -> None:
-    made = box(window=0.0)
+def test_nothing_is_sent_before_the_note_that_something_may_be() -> None:
+    """Who dies can't say any more that its requests may still take effect, so that is said before there are any."""
+    made = box(window=0.0, partitions=())
+    made.outbox.assign([P0], made.now)
+    made.outbox.set_end(P0, 0, made.now)
+    assert not made.outbox.unnoted()
+    made.outbox.advance(P0, 0, made.now)
+    assert made.outbox.unnoted()
+    made.add(A)
+    assert made.nothing()
+    made.outbox.committed(made.outbox.committable(), made.now)
+    assert not made.outbox.unnoted()
+    assert made.take().entity == A
+
+
+def test_where_the_note_stands_already_nothing_waits_for_it() -> None:
+    made = box(window=0.0, partitions=())
+    made.outbox.assign([P0], made.now)
+    made.outbox.inherit([P0], made.now)
+    made.outbox.advance(P0, 0, made.now)
+    made.outbox.set_end(P0, 0, made.now)
+    made.add(A)
+    assert made.take().entity == A
+
+
+def test_a_note_that_can_not_be_written_holds_nothing_up_for_ever() -> None:
+    made = box(window=0.0, partitions=())
+    made.outbox.assign([P0], made.now)
+    made.outbox.advance(P0, 0, made.now)
+    made.add(A)
+    made.pass_time(CATCH_UP_AT_MOST)
+    assert made.take().entity == A
+
+
+def test_a_drain_sends_once_the_note_is_written() -> None:
+    made = box(window=0.0, partitions=())
+    made.outbox.assign([P0], made.now)
+    made.add(A)
+    made.outbox.drain(made.now, made.now + 20.0)
+    assert made.nothing()
+    made.outbox.committed({P0: 0}, made.now)
+    assert made.take().entity == A
+
+
+def test_an_unclear_one_keeps_its_note_and_the_others_lose_it() -> None:
+    made = box(window=0.0, partitions=(P0, P1))
     made.add(A)
     made.settle(made.take(), TIMED_OUT)
-    made.outbox.committed(made.outbox.committable())
-    assert made.outbox.committable() == {}
-    assert made.outbox.last_committable([P0, P1], made.now) == {P0: 0}
-    assert made.outbox.last_committable([P1], made.now) == {}
+    made.outbox.suspend([P0, P1])
+    assert made.outbox.last_committable([P0, P1], made.now) == {P1: 0}
+    assert made.outbox.last_committable([P0], made.now) == {}
+    made.outbox.committed({P1: 0}, made.now, unclear=set())
+    assert made.outbox.last_committable([P0, P1], made.now) == {}
+
+
+def test_what_is_given_back_is_noted_again_before_it_goes_on() -> None:
+    """Eager assignors ask everything back, and mostly give it again."""
+    made = box(window=0.0)
+    made.add(A)
+    made.outbox.suspend([P0])
+    made.outbox.committed(made.outbox.last_committable([P0], made.now), made.now, unclear=set())
+    assert made.outbox.assign([P0], made.now) == []
+    assert made.nothing()
+    made.outbox.committed(made.outbox.committable(), made.now)
+    assert made.take().entity == A
 
 
 def test_who_inherits_sends_once_more_what_it_delivers_soon() -> None:

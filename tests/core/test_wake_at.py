@@ -64,6 +64,7 @@ class WaiterMachine(RuleBasedStateMachine):
         self.sent: dict[tuple[int, Entity], int] = {}
         self.draining = False
         self.assign(P0, 0)
+        self.commit()
 
     # The intake.
 
@@ -103,6 +104,10 @@ class WaiterMachine(RuleBasedStateMachine):
         self.outbox.advance(partition, self.positions[partition], self.now)
         if end is not None:
             self.outbox.set_end(partition, self.positions[partition] + end, self.now)
+
+    @rule()
+    def commit(self) -> None:
+        self.outbox.committed(self.outbox.committable(), self.now)
 
     @rule(partition=PARTITIONS, back=st.integers(0, 3))
     def release(self, partition: Partition, back: int) -> None:

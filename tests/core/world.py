@@ -18,6 +18,8 @@ PARTITIONS: Final = [Partition("carts", 0), Partition("carts", 1)]
 LATEST_LANDING: Final = 9.0
 #: What another process needs before it owns what was ours: all that we had sent has landed by then (s).
 SESSION_TIMEOUT: Final = 20.0
+#: How long after its end a process may be back (s): a static member owns its partitions again at once.
+BACK_AFTER: Final = (0.0, 1.0, LATEST_LANDING, SESSION_TIMEOUT)
 
 Nature = Literal["good", "rejected", "poison", "skipped", "invalid", "exhausted"]
 NATURES: Final[list[Nature]] = ["good", "good", "good", "good", "rejected", "poison", "skipped", "invalid"]
@@ -53,11 +55,12 @@ class Record:
 
 @dataclass
 class Log:
-    """A partition: its records, how far they were read, and what is committed."""
+    """A partition: its records, how far they were read, what is committed, and whether with a note."""
 
     records: list[Record] = field(default_factory=list)
     position: int = 0
     committed: int = 0
+    noted: bool = False
     read: int = 0  # the furthest ever
     owned: bool = False
 

@@ -22,6 +22,7 @@ def a_desk(window: float = 0.0) -> Desk:
     with desk.outbox() as outbox:
         outbox.assign([PARTITION], desk.clock())
         outbox.advance(PARTITION, 0, desk.clock())
+        outbox.committed({PARTITION: 0}, desk.clock())
         outbox.set_end(PARTITION, 0, desk.clock())
     return desk
 
@@ -77,6 +78,7 @@ def test_an_event_due_sooner_is_not_kept_waiting_by_a_later_alarm() -> None:
     with desk.outbox() as outbox:
         outbox.assign([PARTITION], desk.clock())
         outbox.advance(PARTITION, 0, desk.clock())
+        outbox.committed({PARTITION: 0}, desk.clock())
         outbox.set_end(PARTITION, 0, desk.clock())
     failing = Outcome(Result.RETRYABLE, "http_5xx")
     with senders(desk, 2, failing) as done:

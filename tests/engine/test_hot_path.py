@@ -87,6 +87,7 @@ def ready() -> tuple[Desk, Intake, Sender]:
     with desk.outbox() as outbox:
         outbox.assign([PARTITION], desk.clock())
         outbox.advance(PARTITION, 0, desk.clock())
+        outbox.committed({PARTITION: 0}, desk.clock())
         outbox.set_end(PARTITION, 0, desk.clock())
     return desk, intake, Sender(desk, Accepts(), Key(), encode, Defaults(), Accepts(), never)
 

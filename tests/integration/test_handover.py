@@ -13,6 +13,8 @@ CARTS = ["a", "b"]
 #: Requests are given up after a second, and take effect long after the partition's next owner was answered.
 SETTINGS = {"KAFKA_SESSION_TIMEOUT_MS": "6000", "OPTICO_TIMEOUT_SECONDS": "1"}
 LATE = 13.0
+#: Sooner than ten seconds after what its successor delivers, which has to start first.
+LATE_AFTER_DEATH = 8.0
 
 
 def states(number: int) -> list[Record]:
@@ -41,3 +43,31 @@ def test_a_request_that_lands_after_its_partition_has_moved_does_not_win(stage: 
             assert second.metrics()["events_delivered_total{entity=cart}"] == 1
             assert second.stop() == 0
         assert first.stop() == 0
+
+
+def test_a_request_of_a_killed_process_does_not_win_over_what_its_successor_sends_at_once(stage: Stages) -> None:
+    """A static member that restarts waits for no session timeout, and was told nothing by who was killed."""
+    s = stage()
+    settings = s.settings(KAFKA_GROUP_INSTANCE_ID="one", KAFKA_SESSION_TIMEOUT_MS="20000")
+    with worker(**settings) as first:
+        first.wait_ready()
+        s.api.set_faults([{"hang": True, "apply_after_ms": LATE_AFTER_DEATH * 1000, "count": 1}])
+        began = time.monotonic()
+        s.produce([cart("a", 1)])
+        wait_until(lambda: s.api.state().in_flight == 1, "a request in flight", 10)
+        first.kill()
+    with worker(**settings) as second:
+        s.produce([cart("a", 2)])
+        wait_until(s.held, "the newer state to be delivered", 20)
+        assert time.monotonic() - began < LATE_AFTER_DEATH, "it lands too early to prove anything"
+        assert s.api.state().applied_late == 0
+        wait_until(lambda: s.api.state().applied_late == 1, "the older state to land", 20)
+        s.wait_all_committed()
+        assert {version(params) for params in s.held().values()} == {2}
+        assert second.stop() == 0
+    with worker(**settings) as third:
+        third.wait_ready()
+        s.produce([cart("a", 3)])
+        s.wait_all_committed()
+        assert third.metrics()["requests_total{entity=cart,outcome=delivered}"] == 1, "who stopped left nothing unclear"
+        assert third.stop() == 0

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import pytest
@@ -44,8 +44,10 @@ class Told:
     def inherit(self, partitions: Iterable[Partition]) -> None:
         raise AssertionError(f"nobody noted anything of {partitions}")
 
-    def committed(self, offsets: Mapping[Partition, int], error: Exception | None) -> None:
-        assert error is None, offsets
+    def committed(
+        self, offsets: Mapping[Partition, int], unclear: Collection[Partition], error: Exception | None
+    ) -> None:
+        assert error is None, (offsets, unclear)
 
     def release(self, partitions: Iterable[Partition], reason: str) -> None:
         self.released.append((reason, set(partitions)))

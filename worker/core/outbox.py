@@ -10,7 +10,7 @@ contract's section on delivery.
                └──────────────────────────────────────────────┘
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -37,6 +37,8 @@ class Outbox:
     paused_until: float = 0.0
     #: Until when (monotonic seconds) nobody else can have been given our partitions. Past it nothing starts.
     lease_until: float = float("inf")
+    #: How often partitions were asked back or went. What was committed before the last time says nothing any more.
+    handovers: int = 0
     _lanes: Lanes = field(default_factory=Lanes)
     _owners: Ownerships = field(default_factory=Ownerships)
     _last_start: float = float("inf")
@@ -184,6 +186,8 @@ class Outbox:
         for partition in partitions:
             if (owner := self._owners.get(partition)) is not None:
                 owner.suspended = False
+                if not (owner.noted or owner.catching_up):
+                    owner.hold_back(now)
                 self._lanes.unpark(owner)
             else:
                 self._owners.begin(partition, now)
@@ -192,6 +196,7 @@ class Outbox:
 
     def suspend(self, partitions: Iterable[Partition]) -> None:
         """Starts nothing more of these partitions: they are about to be revoked."""
+        self.handovers += 1
         for owner in self._owners.among(partitions):
             owner.suspended = True
 
@@ -204,6 +209,7 @@ class Outbox:
 
     def release(self, partitions: Iterable[Partition], reason: str, now: float) -> int:
         """Lets partitions go, unsettled events and all: their next owner reads them again. Returns how many."""
+        self.handovers += 1
         released = 0
         for partition in partitions:
             owner = self._owners.end(partition)
@@ -228,7 +234,8 @@ class Outbox:
     def inherit(self, partitions: Iterable[Partition], now: float) -> None:
         """The former owner left these unclear: what is delivered soon is sent once more, as after a time-out."""
         for owner in self._owners.among(partitions):
-            owner.unclear_until = now + CONFIRM_AFTER
+            owner.unclear_until, owner.noted = now + CONFIRM_AFTER, True
+            self._catch_up(owner, now)
 
     def set_end(self, partition: Partition, end: int, now: float) -> None:
         """The partition's end when it was assigned: up to there it catches up."""
@@ -248,20 +255,33 @@ class Outbox:
         self._lanes.forget_late(now)
 
     def committable(self) -> dict[Partition, int]:
-        """Offsets that may be committed and are not yet. All below them is settled."""
+        """Offsets to commit, with the note that requests may be under way. All below them is settled."""
         return self._owners.committable()
 
-    def last_committable(self, partitions: Iterable[Partition], now: float) -> dict[Partition, int]:
-        """As `committable`, before these go. Those that are unclear come even if nothing has changed: to be noted."""
-        going = set(partitions)
-        offsets = {owner.partition: owner.committable() for owner in self._owners.among(self.unclear(going, now))}
-        offsets |= {partition: offset for partition, offset in self.committable().items() if partition in going}
-        return {partition: offset for partition, offset in offsets.items() if offset is not None}
+    def unnoted(self) -> bool:
+        """Whether a commit is urgent: until it is acknowledged nothing is sent of a partition."""
+        return self._owners.unnoted()
 
-    def committed(self, offsets: Mapping[Partition, int]) -> None:
-        """The broker acknowledged these."""
+    def last_committable(self, partitions: Iterable[Partition], now: float) -> dict[Partition, int]:
+        """Offsets to commit before these go: what has changed, or has a note that does not hold any more."""
+        going = set(partitions)
+        unclear = self.unclear(going, now)
+        owners = self._owners.among(going)
+        return {
+            owner.partition: offset
+            for owner in owners
+            if (offset := owner.committable()) is not None
+            and (offset != owner.committed or owner.noted != (owner.partition in unclear))
+        }
+
+    def committed(
+        self, offsets: Mapping[Partition, int], now: float, unclear: Collection[Partition] | None = None
+    ) -> None:
+        """The broker acknowledged these, with the note at those that are `unclear`; None: at all of them."""
         for owner in self._owners.among(offsets):
             owner.committed = offsets[owner.partition]
+            owner.noted = unclear is None or owner.partition in unclear
+            self._catch_up(owner, now, anyway=self._draining)
 
     # Bounds and drain.
 
@@ -339,7 +359,7 @@ class Outbox:
         return lane
 
     def _catch_up(self, owner: Ownership, now: float, *, anyway: bool = False) -> None:
-        if owner.catching_up and (anyway or owner.caught_up(now)):
+        if owner.catching_up and owner.caught_up(now, anyway=anyway):
             owner.catching_up = False
             self._lanes.unpark(owner)
 

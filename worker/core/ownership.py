@@ -25,13 +25,15 @@ class Ownership:
     `unsettled` is keyed by offset and filled in log order, so its first key is the smallest. Settled records leave
     nothing behind: memory follows what waits, and gaps in the log cost nothing.
 
-    `unclear_until`: so long requests of the former owner may still take effect (monotonic seconds).
+    `unclear_until`: so long requests of the former owner may still take effect (monotonic seconds). `noted`: beside the
+    committed offset it stands that requests may be under way, so that the next owner knows should this one just die.
     """
 
     partition: Partition
     epoch: int
     catch_up_until: float
     unclear_until: float = 0.0
+    noted: bool = False
     catching_up: bool = True
     end: int | None = None
     position: int | None = None
@@ -61,11 +63,19 @@ class Ownership:
         """The offset that may be committed: the smallest unsettled one, else the next one to read."""
         return next(iter(self.unsettled), self.position)
 
-    def caught_up(self, now: float) -> bool:
-        """It has read what was there when it was assigned, or has waited long enough for that."""
+    def caught_up(self, now: float, *, anyway: bool = False) -> bool:
+        """It has read what was there when it was assigned (`anyway`: or need not), and a note says that it may send.
+
+        Or it has waited long enough for that.
+        """
         if now >= self.catch_up_until:
             return True
-        return self.end is not None and self.position is not None and self.position >= self.end
+        read = anyway or (self.end is not None and self.position is not None and self.position >= self.end)
+        return read and self.noted
+
+    def hold_back(self, now: float) -> None:
+        """Nothing of it may start until it has caught up."""
+        self.catching_up, self.catch_up_until = True, now + CATCH_UP_AT_MOST
 
 
 @dataclass(slots=True)
@@ -95,12 +105,16 @@ class Ownerships:
         return owner
 
     def committable(self) -> dict[Partition, int]:
-        """Offsets that may be committed and are not yet."""
+        """Offsets that may be committed and are not yet, or not with the note of those that may send."""
         return {
             partition: offset
             for partition, owner in self.by_partition.items()
-            if (offset := owner.committable()) is not None and offset != owner.committed
+            if (offset := owner.committable()) is not None and (offset != owner.committed or not owner.noted)
         }
+
+    def unnoted(self) -> bool:
+        """Whether anything waits for its note, and could have it."""
+        return any(not owner.noted and owner.position is not None for owner in self.by_partition.values())
 
     def unsettled(self) -> int:
         return sum(len(owner.unsettled) for owner in self.by_partition.values())

@@ -24,23 +24,30 @@ class Commits:
     desk: Desk
     view: View
     _next: float = 0.0
+    _failed_at: float = float("-inf")
     _asked_at: float | None = None
     _failures: int = 0
 
     def tick(self, consumer: Consumer, now: float) -> None:
-        """Starts a commit if one is due and none is under way. Does not block. Raises FatalError."""
-        if now < self._next or (self._asked_at is not None and now - self._asked_at < ANSWER_WITHIN):
+        """Starts a commit if one is due and none is under way. Does not block. Raises FatalError.
+
+        One is due every second, and at once where sending waits for it.
+        """
+        if self._asked_at is not None and now - self._asked_at < ANSWER_WITHIN:
             return
-        self._next = now + INTERVAL
         with self.desk.outbox() as outbox:
-            offsets = outbox.committable()
+            urgent = outbox.unnoted() and now >= self._failed_at + INTERVAL
+            if now < self._next and not urgent:
+                return
+            offsets, handovers = outbox.committable(), outbox.handovers
+        self._next = now + INTERVAL
         if not offsets:
             return
         self._asked_at = now
         try:
-            consumer.commit(offsets, lambda error: self._answered(offsets, error))
+            consumer.commit(offsets, lambda error: self._answered(offsets, handovers, error))
         except UnavailableError as error:
-            self._answered(offsets, error)
+            self._answered(offsets, handovers, error)
 
     def now(self, consumer: Consumer, timeout: float) -> bool:
         """The last commit before leaving. Blocks for at most `timeout` seconds."""
@@ -53,22 +60,28 @@ class Commits:
         try:
             consumer.commit_now(offsets, unclear, timeout)
         except UnavailableError as error:
-            self._answered(offsets, error)
+            self.count(error)
+            log.warning("the last offsets can't be committed; their next owner reads on before", error=str(error))
             return False
-        self._answered(offsets, None)
+        self.count(None)
+        with self.desk.outbox() as outbox:
+            outbox.committed(offsets, now, unclear)
         return True
 
     def count(self, error: Exception | None) -> None:
         self.view.commits["success" if error is None else "failure"] += 1
 
-    def _answered(self, offsets: Mapping[Partition, int], error: Exception | None) -> None:
+    def _answered(self, offsets: Mapping[Partition, int], handovers: int, error: Exception | None) -> None:
         self._asked_at = None
         self.count(error)
+        now = self.desk.clock()
         if error is None:
             self._failures = 0
             with self.desk.outbox() as outbox:
-                outbox.committed(dict(offsets))
+                if outbox.handovers == handovers:  # else it may tell of what somebody has overwritten since
+                    outbox.committed(offsets, now)
             return
+        self._failed_at = now
         self._failures += 1
         if self._failures >= FAILURES_TO_WARN and self._failures % FAILURES_TO_WARN == 0:
             log.warning("offsets can't be committed; trying again", error=str(error), failures=self._failures)

@@ -1,6 +1,6 @@
 """What a rebalance does to the outbox. Called on the consumer client's own thread."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 import structlog
 
@@ -40,13 +40,15 @@ class Rebalancer:
     def inherit(self, partitions: Iterable[Partition]) -> None:
         with self._desk.outbox() as outbox:
             outbox.inherit(partitions, self._desk.clock())
-        log.info("the former owner left requests that may still take effect", partitions=_names(partitions))
+        log.info("requests of the former owner may still take effect", partitions=_names(partitions))
 
-    def committed(self, offsets: Mapping[Partition, int], error: Exception | None) -> None:
+    def committed(
+        self, offsets: Mapping[Partition, int], unclear: Collection[Partition], error: Exception | None
+    ) -> None:
         self._commit_counted(error)
         if error is None:
             with self._desk.outbox() as outbox:
-                outbox.committed(dict(offsets))
+                outbox.committed(offsets, self._desk.clock(), unclear)
         else:
             log.warning(
                 "offsets of revoked partitions were not committed; their next owner reads those events again",

@@ -24,6 +24,27 @@ def worker_killed(world: World) -> None:
         world.delivered(20)
 
 
+@kind("static-killed", Options(settings={"KAFKA_SESSION_TIMEOUT_MS": "20000", "OPTICO_TIMEOUT_SECONDS": "5"}))
+def static_killed(world: World) -> None:
+    """A static member is killed with requests in flight and is back at once; they take effect after its successor's."""
+    late = {"probability": 0.3, "seed": world.draw.randrange(1000), "hang": True}
+    slow = {"latency": {"min": 50, "max": 400}}
+    world.api.set_faults([late | {"apply_after_ms": world.draw.randrange(2500, 9000)}, slow])
+    world.worker(KAFKA_GROUP_INSTANCE_ID="other")
+    for _ in range(world.draw.randint(1, 2)):
+        victim = world.worker(KAFKA_GROUP_INSTANCE_ID="one")
+        with world.load():
+            world.until(victim.holdings, "it to hold partitions", 60)
+            world.delivered(10)
+            world.until(lambda: world.api.state().in_flight > 1, "requests in flight")
+            victim.kill()
+    world.api.set_faults([slow])
+    with world.load():
+        world.worker(KAFKA_GROUP_INSTANCE_ID="one")
+        world.healed()
+        world.delivered(20)
+
+
 @kind("sigterm-under-load")
 def sigterm_under_load(world: World) -> None:
     """SIGTERM to one worker after the other while events keep coming, and another one takes over."""

@@ -117,7 +117,7 @@ class GroupConsumer:
             done(answer if isinstance(answer, Exception) else None)
 
         with mapped("committing"):
-            self._consumer.commit_async(offsets_to_commit(offsets), callback=called_back)
+            self._consumer.commit_async(offsets_to_commit(offsets, offsets), callback=called_back)
 
     def commit_now(self, offsets: Mapping[Partition, int], unclear: Collection[Partition], timeout: float) -> None:
         try:

@@ -11,7 +11,8 @@ from kafka.structs import OffsetAndMetadata, TopicPartition
 from worker.core.ownership import Partition
 from worker.ports import Rebalance
 
-#: Committed beside an offset: requests of whoever let the partition go may still take effect.
+#: Committed beside an offset: requests of who committed it may be under way, or still take effect. It stands there
+#: for as long as a partition has an owner, and is taken away, if so, when that one lets it go.
 UNCLEAR = "optico-worker: unclear"
 
 
@@ -61,7 +62,7 @@ class Listener(AsyncConsumerRebalanceListener):  # type: ignore[misc]
         offsets = self._rebalance.committable(partitions)
         if offsets:
             unclear = self._rebalance.unclear(partitions)
-            self._rebalance.committed(offsets, await self._commit(offsets, unclear))
+            self._rebalance.committed(offsets, unclear, await self._commit(offsets, unclear))
         if not self._eager:
             self._rebalance.release(partitions, "revoked")
 
@@ -76,7 +77,7 @@ class Listener(AsyncConsumerRebalanceListener):  # type: ignore[misc]
 
 
 def offsets_to_commit(
-    offsets: Mapping[Partition, int], unclear: Collection[Partition] = ()
+    offsets: Mapping[Partition, int], unclear: Collection[Partition]
 ) -> dict[TopicPartition, OffsetAndMetadata]:
     """As the client wants them, with the note for those that are unclear."""
     return {
