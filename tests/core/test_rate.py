@@ -183,3 +183,11 @@ def test_who_waits_for_the_hair_of_a_token_is_not_told_to_come_now(missing: floa
         assert rate.next_at(now) > now
         now = rate.next_at(now)
     assert now < 10_000_000.1
+
+
+@given(st.floats(0.0, 1e-8))
+def test_a_token_that_is_not_there_is_not_there_when_one_asks_when(short: float) -> None:
+    """Else a sender that was told no would be told to try again at once, and at once."""
+    now = (1.0 - short) / 2.0
+    rate = Rate(per_second=2.0)
+    assert rate.take(now) or rate.next_at(now) > now

@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass
 from math import inf, nextafter
+from typing import Final
+
+#: A token lacks no more than a float's rounding: else a waiter would stay a hair short of it, for ever waking too early.
+_WHOLE: Final = 1.0 - 1e-9
 
 
 @dataclass(slots=True)
@@ -31,9 +35,9 @@ class Rate:
         if self.per_second is None:
             return True
         self._refill(now)
-        if self._tokens < 1.0:
+        if self._tokens < _WHOLE:
             return False
-        self._tokens -= 1.0
+        self._tokens = max(0.0, self._tokens - 1.0)
         return True
 
     def next_at(self, now: float) -> float:
@@ -41,7 +45,7 @@ class Rate:
         if self.per_second is None:
             return now
         self._refill(now)
-        if self._tokens >= 1.0:
+        if self._tokens >= _WHOLE:
             return now
         if self.per_second == 0:
             return inf
@@ -55,6 +59,5 @@ class Rate:
     def _refill(self, now: float) -> None:
         if self.per_second is None:
             return
-        # A float's rounding must not leave a waiter a hair short of its token, for ever waking too early.
-        self._tokens = min(self._burst, self._tokens + max(0.0, now - self._at) * self.per_second + 1e-9)
+        self._tokens = min(self._burst, self._tokens + max(0.0, now - self._at) * self.per_second)
         self._at = max(self._at, now)  # whoever changes the rate may have read the clock before a taker did
