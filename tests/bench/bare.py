@@ -25,7 +25,7 @@ def _consumer(bootstrap: str, topic: str) -> Any:
     consumer = KafkaConsumer(
         bootstrap_servers=bootstrap,
         group_id=None,
-        max_poll_records=1000,
+        max_poll_records=4000,
         max_partition_fetch_bytes=256 * 1024,
         fetch_max_bytes=8 * 1024 * 1024,
         metrics_enabled=False,

@@ -24,7 +24,7 @@ from worker.settings import Kafka
 log = structlog.get_logger(__name__)
 
 #: Records in one poll, and so by how much a bound can be overshot.
-MAX_POLL_RECORDS = 1000
+MAX_POLL_RECORDS = 4000
 #: Another member waits at most this long for one that does not answer to a rebalance (s).
 MAX_POLL_INTERVAL = 60.0
 #: Polls in a row that find the heartbeat off in a stable group: one may fall between two steps of a join.
