@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from worker.core.counts import Counts
 from worker.core.letters import Letter
@@ -77,6 +77,21 @@ class Record(Protocol):
     def value(self) -> bytes | None: ...
     @property
     def headers(self) -> Sequence[tuple[str, bytes | None]]: ...
+
+
+class Content(NamedTuple):
+    """What waits of a record, as an event's payload: half of what the client's own takes. Where it stands, and how long
+    that is, the event knows.
+    """
+
+    value: bytes | None
+    key: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...]
+    timestamp: int
+
+    @classmethod
+    def of(cls, record: Record) -> "Content":
+        return cls(record.value, record.key, tuple(record.headers), record.timestamp)
 
 
 class Membership(StrEnum):

@@ -82,8 +82,11 @@ class Outbox:
         if slot is not None:
             self._replace(lane, slot, event)
         else:
-            lane.waiting.append(Slot(event, now + self.rules.window, self._settling.answers_of_others(lane)))
-            if len(lane.waiting) == 1:
+            slot = Slot(event, now + self.rules.window, self._settling.answers_of_others(lane))
+            if lane.waiting:
+                lane.waiting.append(slot)
+            else:
+                lane.waiting = [slot]  # one that is appended to would take room for four
                 self._lanes.plan(lane)
         return True
 

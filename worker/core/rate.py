@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from math import inf, nextafter
 from typing import Final
 
-#: A token lacks no more than a float's rounding: else a waiter would stay a hair short of it, for ever waking too early.
+#: What lacks no more than a float's rounding is a token: else a waiter would stay a hair short of it, and wake for ever.
 _WHOLE: Final = 1.0 - 1e-9
 
 

@@ -13,7 +13,7 @@ from worker.core.ownership import Partition
 from worker.engine.commits import Commits
 from worker.engine.desk import Desk
 from worker.engine.view import View
-from worker.ports import Consumer, Membership, Record, UnavailableError, Warn
+from worker.ports import Consumer, Content, Membership, Record, UnavailableError, Warn
 
 log = structlog.get_logger(__name__)
 
@@ -101,7 +101,7 @@ class Intake:
                         partition,
                         record.offset,
                         one.entity,
-                        record,
+                        Content.of(record),
                         size=_size(record),
                         occurred_at=_occurred_at(record, one, wall_now),
                         now=now,
@@ -115,7 +115,7 @@ class Intake:
         taken = outbox.refuse(
             partition,
             record.offset,
-            record,
+            Content.of(record),
             size=_size(record),
             kind=invalid.kind,
             entity_id=invalid.id,

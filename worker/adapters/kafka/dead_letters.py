@@ -12,7 +12,7 @@ from kafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLarg
 
 from worker.adapters.kafka.connection import connect
 from worker.core.letters import Letter
-from worker.ports import FatalError, Record, UnavailableError
+from worker.ports import Content, FatalError, UnavailableError
 from worker.settings import Kafka
 
 log = structlog.get_logger(__name__)
@@ -92,17 +92,17 @@ class DeadLetterTopic:
         return self._producer
 
     def _send(self, producer: Any, letter: Letter, part: Part) -> Any:
-        record: Record = letter.event.payload
-        headers = self._headers(letter, record if part <= Part.NO_VALUE else None)
+        content: Content = letter.event.payload
+        headers = self._headers(letter, content if part <= Part.NO_VALUE else None)
         if part > Part.ALL:
             headers.append((PREFIX + "truncated", b"1"))
-        value = record.value or b"" if part is Part.ALL else b""
-        return producer.send(self._topic, key=record.key if part < Part.NO_KEY else None, value=value, headers=headers)
+        value = content.value or b"" if part is Part.ALL else b""
+        return producer.send(self._topic, key=content.key if part < Part.NO_KEY else None, value=value, headers=headers)
 
-    def _headers(self, letter: Letter, keep_own_of: Record | None) -> list[tuple[str, bytes]]:
+    def _headers(self, letter: Letter, keep_own_of: Content | None) -> list[tuple[str, bytes]]:
         topic, partition, offset = letter.event.coordinates
-        record: Record = letter.event.payload
-        own = [(name, value or b"") for name, value in record.headers]  # the client refuses null values
+        content: Content = letter.event.payload
+        own = [(name, value or b"") for name, value in content.headers]  # the client refuses null values
         redrives = next((value for name, value in own if name == PREFIX + "redrives"), b"0")[:10]
         said = {
             "reason": letter.reason,
@@ -110,7 +110,7 @@ class DeadLetterTopic:
             "topic": topic,
             "partition": partition,
             "offset": offset,
-            "timestamp": record.timestamp,
+            "timestamp": content.timestamp,
             "entity": letter.kind,
             "id": (letter.id or "")[:1000],
             "attempts": letter.attempts,
