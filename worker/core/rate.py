@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from math import inf, nextafter
 from typing import Final
 
-#: What lacks no more than a float's rounding is a token: else a waiter would stay a hair short of it, and wake for ever.
+#: What lacks no more than a float's rounding is a token: else a waiter would stay a hair short of it for ever.
 _WHOLE: Final = 1.0 - 1e-9
 
 

@@ -38,7 +38,7 @@ def flatten(parameters: Mapping[str, Any]) -> Pairs:
 def body(pairs: Iterable[tuple[str, str]]) -> bytes:
     """The pairs as `application/x-www-form-urlencoded`."""
     return "&".join(
-        [f"{_quoted(name)}={value if _is_safe(value) else quote_plus(value)}" for name, value in pairs]
+        [f"{_quoted(name)}={value if _is_safe(value) else _quoted(value)}" for name, value in pairs]
     ).encode("ascii")
 
 
@@ -67,9 +67,10 @@ def _children(value: dict[str, Any] | list[Any]) -> Iterator[tuple[str | int, An
     return iter(value.items()) if isinstance(value, dict) else enumerate(value)
 
 
-# Names such as products[3][price] return with every cart. Bounded in number and length: details may have any keys.
-_quoted_name = lru_cache(maxsize=4096)(quote_plus)
+# Names such as products[3][price] return with every cart, those of the shop's articles with many. Bounded in number and
+# length: details may have any keys.
+_quoted_short = lru_cache(maxsize=8192)(quote_plus)
 
 
-def _quoted(name: str) -> str:
-    return _quoted_name(name) if len(name) <= _CACHEABLE else quote_plus(name)
+def _quoted(text: str) -> str:
+    return _quoted_short(text) if len(text) <= _CACHEABLE else quote_plus(text)
