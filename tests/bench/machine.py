@@ -49,6 +49,14 @@ def cpu_now(pid: int) -> float:
     return total / 1e9
 
 
+def pin(pid: int) -> None:
+    """Holds all threads that the process has now to one core."""
+    core = {min(os.sched_getaffinity(0))}
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(ProcessLookupError):
+            os.sched_setaffinity(int(thread.name), core)
+
+
 def processor() -> str:
     """The processor's name, as Linux tells it."""
     for line in Path("/proc/cpuinfo").read_text().splitlines():

@@ -8,6 +8,7 @@ from tests.bench.api import Segment
 from tests.bench.bed import Bed
 from tests.bench.events import cart
 from tests.bench.figures import Figure, Findings, Goal, Plot
+from tests.bench.machine import pin
 from tests.brokers.tools import wait_until
 
 LATENCIES = (500, 100, 50, 10, 0)
@@ -27,6 +28,7 @@ def run(bed: Bed) -> Findings:
     topic = bed.filled(cart(number, 1) for number in range(backlog))
     ours: dict[Cell, list[Segment]] = defaultdict(list)
     bare: dict[Cell, list[Segment]] = defaultdict(list)
+    pinned: dict[int, list[Segment]] = defaultdict(list)
     for number in range(bed.rounds):
         for concurrency in concurrencies:
             for who in (_worker, _bare) if number % 2 == 0 else (_bare, _worker):
@@ -35,10 +37,13 @@ def run(bed: Bed) -> Findings:
                     for latency in latencies:
                         seconds = bed.seconds(2.5 if latency == 500 else 1.5, 0.5)
                         into[concurrency, latency].append(bed.api.segment(pid, concurrency, latency / 1000, seconds))
+                    if who is _worker:
+                        pin(pid)
+                        pinned[concurrency].append(bed.api.segment(pid, concurrency, 0.0, bed.seconds(1.5, 0.5)))
         bed.say(
             f"round {number + 1}: " + ", ".join(f"{c} at {ms} ms {s[-1].rate:,.0f}/s" for (c, ms), s in ours.items())
         )
-    return Findings(_figures(ours, bare), [_plot(ours, bare)])
+    return Findings([*_figures(ours, bare), *_on_one_core(ours, pinned)], [_plot(ours, bare)])
 
 
 @contextmanager
@@ -97,6 +102,20 @@ def _figures(ours: dict[Cell, list[Segment]], bare: dict[Cell, list[Segment]]) -
         figures.append(Figure(name, "requests/s", rates, limit, (possible,) * len(rates), goal))
         figures.append(Figure(f"{name}, beside the bare client", "requests/s", rates, "bare HTTP client", bares))
     return figures
+
+
+def _on_one_core(ours: dict[Cell, list[Segment]], pinned: dict[int, list[Segment]]) -> list[Figure]:
+    """What is lost where threads hand the interpreter from core to core: the same process, then held to one."""
+    return [
+        Figure(
+            f"API at 0 ms, {concurrency} at once, the worker held to one core",
+            "requests/s",
+            tuple(each.rate for each in segments),
+            "the same on two",
+            tuple(each.rate for each in ours[concurrency, 0]),
+        )
+        for concurrency, segments in sorted(pinned.items())
+    ]
 
 
 def _ceiling(ours: dict[Cell, list[Segment]], concurrency: int) -> float:
