@@ -119,7 +119,8 @@ def nothing_is_sent_without_a_note(ledger: Ledger) -> Iterator[str]:
         written = known.get(request.version)
         if written is None or request.worker not in ledger.orderly:
             continue
-        if not ledger.noted(f"{written.topic}-{written.partition}", request.arrived + CLOCKS):
+        partition, moments = f"{written.topic}-{written.partition}", (request.arrived - CLOCKS, request.arrived + CLOCKS)
+        if not any(ledger.noted(partition, at) for at in moments):
             yield f"without a note: {request.entity} v{request.version} of {_at(written)} by {request.worker}"
 
 

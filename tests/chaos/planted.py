@@ -48,13 +48,18 @@ def no_wait() -> None:
     Rebalancer.busy = lambda self, partitions: False  # type: ignore[method-assign] # noqa: ARG005
 
 
+def no_note() -> None:
+    """What stands beside the committed offset is not looked at."""
+    Rebalancer.inherit = lambda self, partitions: None  # type: ignore[method-assign] # noqa: ARG005
+
+
 def clock_jumps() -> None:
     """No bug: the wall clock jumps by up to a day, forth and back. The monotonic clock does not."""
     true, draw = time.time, random.Random(1)
     time.time = lambda: true() + draw.uniform(-86_400, 86_400)
 
 
-BUGS: dict[str, Callable[[], None]] = {"seen": seen, "no-epoch": no_epoch, "no-wait": no_wait}
+BUGS: dict[str, Callable[[], None]] = {"seen": seen, "no-epoch": no_epoch, "no-wait": no_wait, "no-note": no_note}
 
 
 if __name__ == "__main__":

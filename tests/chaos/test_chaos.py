@@ -30,6 +30,7 @@ PLANTED = [
     ("seen", "backlog-and-joins", 1, "passed v"),
     ("no-epoch", "away-and-back-range", 1, "a commit went back"),
     ("no-wait", "away-and-back-range", 1, "not waited for"),
+    ("no-note", "static-killed", 1, "stale"),
 ]
 
 

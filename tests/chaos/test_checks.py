@@ -113,6 +113,8 @@ def test_a_request_without_a_note_before_it_is_seen() -> None:
     assert told(checks.nothing_is_sent_without_a_note(found)) == ["without a note"]
     found.commits.insert(0, Commit(TOPIC, 0, 1, 1.0))
     assert told(checks.nothing_is_sent_without_a_note(found)) == []
+    found.commits[1] = Commit(TOPIC, 0, 2, 2.02, noted=False)  # it was answered, and its partition let go, at once
+    assert told(checks.nothing_is_sent_without_a_note(found)) == []
 
 
 def test_letters_that_are_missing_or_too_many_are_seen() -> None:

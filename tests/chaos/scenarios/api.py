@@ -35,7 +35,7 @@ def api_late(world: World) -> None:
 
 @kind("api-dripping")
 def api_dripping(world: World) -> None:
-    """Answers drip byte by byte, beyond the deadline; what was asked has taken effect."""
+    """Answers drip byte by byte, most of them beyond the deadline; what was asked has taken effect."""
     drip = {"drip": world.draw.randint(30, 300), "probability": world.draw.uniform(0.2, 0.6)}
     _under(world, [drip | _seeded(world)], at_least=10)
 
