@@ -119,8 +119,8 @@ def nothing_is_sent_without_a_note(ledger: Ledger) -> Iterator[str]:
         written = known.get(request.version)
         if written is None or request.worker not in ledger.orderly:
             continue
-        partition, moments = f"{written.topic}-{written.partition}", (request.arrived - CLOCKS, request.arrived + CLOCKS)
-        if not any(ledger.noted(partition, at) for at in moments):
+        partition = f"{written.topic}-{written.partition}"
+        if not any(ledger.noted(partition, request.arrived + at) for at in (-CLOCKS, CLOCKS)):
             yield f"without a note: {request.entity} v{request.version} of {_at(written)} by {request.worker}"
 
 
