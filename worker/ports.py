@@ -80,9 +80,7 @@ class Record(Protocol):
 
 
 class Content(NamedTuple):
-    """What waits of a record, as an event's payload: half of what the client's own takes. Where it stands, and how long
-    that is, the event knows.
-    """
+    """What waits of a record, as an event's payload: smaller than the client's own. Where it stands, the event knows."""
 
     value: bytes | None
     key: bytes | None

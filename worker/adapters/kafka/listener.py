@@ -12,7 +12,7 @@ from worker.core.ownership import Partition
 from worker.ports import Rebalance
 
 #: Committed beside an offset: requests of who committed it may be under way, or still take effect. It stands there
-#: for as long as a partition has an owner, and is taken away, if so, when that one lets it go.
+#: while a partition has an owner, and is taken away by one that lets it go and has left nothing unclear.
 UNCLEAR = "optico-worker: unclear"
 
 
