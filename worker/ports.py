@@ -80,7 +80,7 @@ class Record(Protocol):
 
 
 class Content(NamedTuple):
-    """What waits of a record, as an event's payload: smaller than the client's own. Where it stands, the event knows."""
+    """What waits of a record, an event's payload: smaller than the client's own. Where it stands, the event knows."""
 
     value: bytes | None
     key: bytes | None
