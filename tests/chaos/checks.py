@@ -84,9 +84,11 @@ def _handed_over(ledger: Ledger, earlier: Request, later: Request) -> bool:
 
 def repetitions_have_a_reason(ledger: Ledger) -> Iterator[str]:
     """A state succeeds again only in another ownership, or after a request that failed: of its entity, or of its
-    partition, which may have come with a note of that, as it does from an owner that died.
+    partition, which may have come with a note of that, as it does from an owner that died. An answer that was not heard
+    is asked for once more, and what overtakes it confirmed.
     """
     known = ledger.by_version()
+    unheard = {worker: ledger.unheard(worker) for worker in {request.worker for request in ledger.requests}}
     unanswered: dict[str, list[Request]] = defaultdict(list)
     for request in ledger.requests:
         written = known.get(request.version)
@@ -109,6 +111,9 @@ def repetitions_have_a_reason(ledger: Ledger) -> Iterator[str]:
                 each.arrived < request.arrived < each.arrived + LONGEST_DOUBT for each in unanswered[partition]
             )
             if times[state] > 1 + failed[request.worker] + inherited:
+                unheard[request.worker] -= 1
+                if unheard[request.worker] >= 0:
+                    continue
                 yield f"repeated: {entity} v{request.version} {times[state]} times under {state}: {_history(requests)}"
 
 

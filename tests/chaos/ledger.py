@@ -50,7 +50,7 @@ class Request:
 class Ledger:
     """`removed`: records that were taken from the log before they had to be read. `resets`: moments (UNIX seconds)
     after which the group starts anew by somebody's order. `letters`: coordinates of the records that letters are
-    about, with the time of the first one."""
+    about, with the time of the first one. `given_up`: how many requests a worker says that it got no answer to."""
 
     topic: str
     written: dict[Coordinates, Written] = field(default_factory=dict)
@@ -66,6 +66,7 @@ class Ledger:
     records: dict[str, int] = field(default_factory=dict)
     orderly: set[str] = field(default_factory=set)
     in_flight_at_most: int = 0
+    given_up: dict[str, int] = field(default_factory=dict)
 
     # While things happen.
 
@@ -138,6 +139,11 @@ class Ledger:
         """Whether it may have been made under the ownership before: the partition had just come back to its worker."""
         starts = [h.since for h in self.held.get(request.worker, ()) if h.partition == partition]
         return any(0 <= request.arrived - start <= ON_THE_WAY for start in sorted(starts)[1:])
+
+    def unheard(self, worker: str) -> int:
+        """Answers of the API that came too late for the worker, because the machine was too slow for its deadline."""
+        seen = sum(request.worker == worker and not request.answered for request in self.requests)
+        return max(0, self.given_up.get(worker, 0) - seen)
 
     def noted(self, partition: str, before: float) -> bool:
         """Whether the last commit of the partition before that moment says that requests may be under way."""

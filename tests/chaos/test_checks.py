@@ -94,6 +94,10 @@ def test_a_repetition_needs_a_reason() -> None:
     found = ledger(written(1), request(1, 2.0), request(1, 3.0))
     assert told(checks.repetitions_have_a_reason(found)) == ["repeated"]
     assert found.duplicates() == 1
+    found.given_up = {"w1": 1}  # the first answer came too late for it
+    assert told(checks.repetitions_have_a_reason(found)) == []
+    found.requests.append(request(1, 4.0))
+    assert told(checks.repetitions_have_a_reason(found)) == ["repeated"]
     excused = ledger(written(1), request(1, 1.0, "hang"), request(1, 2.0), request(1, 13.0))
     assert told(checks.repetitions_have_a_reason(excused)) == []
 

@@ -264,6 +264,7 @@ class World:
     def _sums(self) -> Iterator[str]:
         """consumed = collapsed + skipped + delivered + rejected + released, at rest."""
         for worker in self.running():
+            self.ledger.given_up[worker.name] = int(worker.total("retries_total"))
             consumed = worker.total("events_consumed_total")
             parts = ("collapsed", "skipped", "delivered", "rejected", "released")
             accounted = {part: worker.total(f"events_{part}_total") for part in parts}
