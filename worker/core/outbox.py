@@ -286,6 +286,11 @@ class Outbox:
             owner.noted = unclear is None or owner.partition in unclear
             self._catch_up(owner, now, anyway=self._draining)
 
+    def doubt(self, partitions: Iterable[Partition]) -> None:
+        """Nobody knows whether the last commit of these arrived: their note is to be written again."""
+        for owner in self._owners.among(partitions):
+            owner.noted = False
+
     # Bounds and drain.
 
     @property

@@ -50,6 +50,8 @@ class Rebalancer:
             with self._desk.outbox() as outbox:
                 outbox.committed(offsets, self._desk.clock(), unclear)
         else:
+            with self._desk.outbox() as outbox:
+                outbox.doubt(offsets)
             log.warning(
                 "offsets of revoked partitions were not committed; their next owner reads those events again",
                 partitions=_names(offsets),
