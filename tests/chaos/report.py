@@ -19,7 +19,8 @@ _HEAD = """<!-- Written by `python -m tests.chaos --report docs/chaos.md`: run i
 Each run has a real Kafka, a stand-in for the API, seeded traffic, workers as processes, and a ledger outside of them:
 what the topic holds, what the API was sent and answered, in which order and when it took effect, each single commit of
 the group, and the dead letters. A run passes when nothing is lost and nothing is stale at rest, all was sent in order,
-every commit passed only what was settled by then and none went back, dead letters are exactly the rejected records,
+every commit passed only what was settled by then and none went back, a note for the next owner stood beside the offset
+whenever a request started, dead letters are exactly the rejected records,
 what is committed is the log's end, pending and in flight are back to 0, every worker is ready again and ends with the
 code that it should, and duplicates are explained by failures and moves.
 `python -m tests.chaos --kinds KIND --seed SEED` replays a run; `tests/chaos/test_chaos.py` proves with planted bugs

@@ -25,6 +25,7 @@ class Numbers:
         self._states: dict[int, State] = {}
         outbox.assign([_OWN], now)
         outbox.advance(_OWN, 0, now)
+        outbox.committed({_OWN: 0}, now)  # nobody owns it next who would have to be told before anything is sent
         outbox.set_end(_OWN, 0, now)
 
     def send(self, outbox: Outbox, states: Iterable[tuple[Entity, State]], now: float) -> None:
