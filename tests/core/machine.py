@@ -68,9 +68,16 @@ class OutboxMachine(RuleBasedStateMachine):
         bounds=st.tuples(st.sampled_from([4, 4, 50]), st.sampled_from([3 * (SIZE + OVERHEAD), 10**6])),
         rate=st.sampled_from([None, None, 2.0]),
         batches=st.booleans(),
+        notes_at_once=st.sampled_from([True, True, False]),
     )
     def start(
-        self, max_attempts: int, catching_up: bool, bounds: tuple[int, int], rate: float | None, batches: bool
+        self,
+        max_attempts: int,
+        catching_up: bool,
+        bounds: tuple[int, int],
+        rate: float | None,
+        batches: bool,
+        notes_at_once: bool,
     ) -> None:
         TALLY.examples += 1
         self.rules_of_box = Rules(
@@ -81,6 +88,7 @@ class OutboxMachine(RuleBasedStateMachine):
             dead_letters=self.dead_letters,
         )
         self.catching_up, self.rate, self.batches = catching_up, rate, batches
+        self.notes_at_once = notes_at_once
         self.now, self.skew = START, 0.0
         self.logs = {partition: Log() for partition in PARTITIONS}
         self.api = Api()
@@ -185,6 +193,8 @@ class OutboxMachine(RuleBasedStateMachine):
                 assert self._pending_entities() < self.rules_of_box.max_pending, "4: reads on at its bound"
                 assert self.outbox.pending_bytes < self.rules_of_box.max_pending_bytes or not self.outbox.pending
                 self._poll(partition, log)
+        if self.notes_at_once and self.outbox.unnoted():
+            self.commit()
 
     def _poll(self, partition: Partition, log: Log) -> None:
         before, bytes_before = self._pending_entities(), self.outbox.pending_bytes

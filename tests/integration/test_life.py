@@ -12,6 +12,7 @@ from tests.conftest import ClusterFactory, TopicFactory
 from tests.integration.conftest import Stage
 from tests.integration.events import cart, version
 from tests.integration.process import KEY, worker
+from worker.adapters.kafka.consumer import MAX_POLL_RECORDS
 from worker.sandbox.api import Sandbox
 
 Stages = Callable[..., Stage]
@@ -143,7 +144,7 @@ def test_bounds_pause_intake_and_everything_goes_on_later(stage: Stages) -> None
     with worker(**s.settings(WORKER_MAX_PENDING="100")) as w:
         s.produce([cart(str(i)) for i in range(3000)])
         wait_until(lambda: w.metrics()["intake_paused{reason=max_pending}"] == 1, "intake to pause", 20)
-        assert 100 <= w.metrics()["pending_entities"] <= 100 + 1000
+        assert 100 <= w.metrics()["pending_entities"] <= 100 + MAX_POLL_RECORDS
         s.api.clear_faults()
         s.wait_all_committed(120)
         assert w.metrics()["intake_paused{reason=max_pending}"] == 0
