@@ -76,6 +76,7 @@ class OutboxMachine(RuleBasedStateMachine):
         catching_up: bool,
         bounds: tuple[int, int],
         rate: float | None,
+        *,
         batches: bool,
         notes_at_once: bool,
     ) -> None:
