@@ -1,0 +1,135 @@
+"""Known bugs, planted in the engine one at a time: its state machine must find each of them."""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final
+from unittest.mock import patch
+
+import structlog
+
+from worker.core.lane import Delivery
+from worker.core.letters import Letter
+from worker.core.outbox import Outbox
+from worker.core.outcome import Outcome
+from worker.core.ownership import Partition
+from worker.engine.commits import Commits
+from worker.engine.desk import Desk
+from worker.engine.intake import Intake
+from worker.engine.rebalance import Rebalancer
+from worker.engine.sender import Sender
+from worker.ports import Consumer, Record
+
+#: What is replaced: the class, its method, and the bug's own version of it.
+Plant = tuple[type, str, Callable[..., Any]]
+
+_answered, _tick, _now = Commits._answered, Commits.tick, Commits.now
+_turn, _take_in, _pause = Intake.turn, Intake._take_in, Intake._pause
+_send, _letters_written = Sender._send, Desk.letters_written
+
+
+def _believed_late(self: Commits, offsets: Mapping[Partition, int], _: int, error: Exception | None) -> None:
+    _answered(self, offsets, self.desk._outbox.handovers, error)
+
+
+def _positions_committed(self: Commits, consumer: Consumer, now: float) -> None:
+    def positions(outbox: Outbox) -> dict[Partition, int]:
+        return {partition: owner.position for partition, owner in outbox.owned.items() if owner.position is not None}
+
+    with patch.object(Outbox, "committable", positions):
+        _tick(self, consumer, now)
+
+
+def _nothing_unclear(*_: object) -> set[Partition]:
+    return set()
+
+
+def _stopped_without_note(self: Commits, consumer: Consumer, timeout: float) -> bool:
+    with patch.object(Outbox, "unclear", _nothing_unclear):
+        return _now(self, consumer, timeout)
+
+
+def _nothing_inherited(_: Rebalancer, __: Iterable[Partition]) -> None:
+    return None
+
+
+def _never_released(_: Rebalancer, __: Iterable[Partition], ___: str) -> None:
+    return None
+
+
+def _last_commit_taken_for_granted(
+    self: Rebalancer, offsets: Mapping[Partition, int], unclear: Collection[Partition], error: Exception | None
+) -> None:
+    self._commit_counted(error)
+    with self._desk.outbox() as outbox:
+        outbox.committed(offsets, self._desk.clock())
+    del unclear
+
+
+def _never_doubted(_: Outbox, __: Iterable[Partition]) -> None:
+    return None
+
+
+def _never_suspended(_: Rebalancer, __: Iterable[Partition]) -> None:
+    return None
+
+
+def _taken_in_while_draining(self: Intake, consumer: Consumer, *, draining: bool = False) -> None:
+    del draining
+    _turn(self, consumer)
+
+
+def _never_paused(self: Intake, consumer: Consumer, *, draining: bool) -> None:
+    _pause(self, consumer, draining=draining)
+    consumer.pause(draining)
+
+
+def _first_of_a_batch_twice(self: Intake, partition: Partition, records: list[Record]) -> None:
+    _take_in(self, partition, records)
+    if len(records) > 2:
+        with self.desk.outbox() as outbox:
+            outbox.overtaken(partition, "cart", 1)
+
+
+def _lease_for_ever(self: Intake, _: float, __: float) -> None:
+    with self.desk.outbox() as outbox:
+        outbox.lease_until = float("inf")
+
+
+def _refused_forgotten(_: Intake, outbox: Outbox, partition: Partition, record: Record, *__: object) -> None:
+    outbox.skip(partition, record.offset, "tombstone", 0.0)
+
+
+def _key_logged(self: Sender, delivery: Delivery) -> Outcome:
+    structlog.get_logger().debug("a request", key=self.key.value)
+    return _send(self, delivery)
+
+
+def _failed_letters_settled(self: Desk, written: list[Letter], failed: list[Letter]) -> None:
+    _letters_written(self, written + failed, [])
+
+
+MUTANTS: Final[dict[str, Plant]] = {
+    "engine-1-late-answer-believed": (Commits, "_answered", _believed_late),
+    "engine-1-position-committed": (Commits, "tick", _positions_committed),
+    "engine-1-refused-forgotten": (Intake, "_refuse", _refused_forgotten),
+    "engine-2-moved-without-a-note": (Rebalancer, "unclear", _nothing_unclear),
+    "engine-2-stopped-without-a-note": (Commits, "now", _stopped_without_note),
+    "engine-2-last-commit-taken-for-granted": (Rebalancer, "committed", _last_commit_taken_for_granted),
+    "engine-2-last-commit-not-doubted": (Outbox, "doubt", _never_doubted),
+    "engine-2-nothing-inherited": (Rebalancer, "inherit", _nothing_inherited),
+    "engine-2-sent-without-a-lease": (Intake, "_renew", _lease_for_ever),
+    "engine-3-never-released": (Rebalancer, "release", _never_released),
+    "engine-3-never-suspended": (Rebalancer, "suspend", _never_suspended),
+    "engine-4-never-paused": (Intake, "_pause", _never_paused),
+    "engine-4-taken-in-while-draining": (Intake, "turn", _taken_in_while_draining),
+    "engine-6-counted-twice": (Intake, "_take_in", _first_of_a_batch_twice),
+    "engine-7-failed-letter-settled": (Desk, "letters_written", _failed_letters_settled),
+    "engine-8-key-logged": (Sender, "_send", _key_logged),
+}
+
+
+@contextmanager
+def planted(name: str) -> Iterator[None]:
+    where, method, bug = MUTANTS[name]
+    with patch.object(where, method, bug):
+        yield

@@ -1,0 +1,464 @@
+"""What stands around the workers in the engine's state machine, and a worker in it, put together without its threads.
+
+All of it is the broker's, the group's and the API's own knowledge: what is right is judged by that alone.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, NamedTuple, cast
+from urllib.parse import parse_qsl, quote_plus
+
+import structlog
+from kafka.errors import KafkaTimeoutError
+
+from tests.core.world import LATEST_LANDING, POISON, REJECTED
+from tests.formats.events import cart, order, product, value
+from worker.adapters.kafka.dead_letters import DeadLetterTopic
+from worker.adapters.logs import Mask
+from worker.adapters.metrics import Metrics
+from worker.core.event import Defaults, Entity, Invalid
+from worker.core.lane import Delivery
+from worker.core.letters import Letter
+from worker.core.outbox import Outbox
+from worker.core.outcome import Outcome, Result
+from worker.core.ownership import Partition
+from worker.core.rules import Rules, Settled
+from worker.engine.commits import Commits
+from worker.engine.crew import Crew
+from worker.engine.desk import Desk
+from worker.engine.intake import Intake
+from worker.engine.postman import Postman
+from worker.engine.rebalance import Rebalancer
+from worker.engine.sender import Sender
+from worker.engine.status import Status
+from worker.engine.view import View
+from worker.formats import decode, encode
+from worker.ports import Membership, UnavailableError
+from worker.settings.secret import ApiKey
+
+#: Marked, and different once it is encoded: either form is looked for.
+KEY: Final = "kEy+Of/ThE mAcHiNe"
+KEY_FORMS: Final = (KEY, quote_plus(KEY))
+PARTITIONS: Final = [Partition("carts", number) for number in range(3)]
+ENTITIES: Final = [Entity("order" if number == 1 else "cart", str(number)) for number in range(6)]
+#: Poison fails until it is healed; as many as the smallest bound would stop intake for good.
+POISONABLE: Final = ENTITIES[3:5]
+DEADLINE: Final = 5.0
+LEASE: Final = 14.0
+MAX_POLL_RECORDS: Final = 6
+
+Nature = Literal[
+    "good", "rejected", "poison", "invalid", "malformed", "empty", "tombstone", "marker", "exhausted"
+]  # fmt: skip
+_BAD: Final[list[Nature]] = ["rejected", "poison", "invalid", "malformed", "empty", "tombstone", "marker"]
+_GOOD: Final[list[Nature]] = ["good"]
+NATURES: Final[list[Nature]] = [*_BAD, *(_GOOD * len(_BAD))]
+SENDABLE: Final = ("good", "rejected", "poison", "exhausted")
+NATURAL: Final[Mapping[str, Outcome]] = {"rejected": REJECTED, "poison": POISON}
+#: What becomes of a commit: `unheard` is applied, and an error is answered.
+Fate = Literal["applied", "unheard", "refused", "raised"]
+
+
+class Record(NamedTuple):
+    offset: int
+    value: bytes | None
+    key: bytes
+    timestamp: int = 1_764_000_000_000
+    headers: tuple[tuple[str, bytes], ...] = (("trace", b"1"),)
+
+
+@dataclass(eq=False)
+class Entry:
+    """A record of the log; `marker` is none, but takes an offset. `answered`: nobody needs to send it any more."""
+
+    partition: Partition
+    entity: Entity
+    nature: Nature
+    version: int
+    record: Record
+    answered: bool
+
+
+@dataclass
+class Log:
+    entries: list[Entry] = field(default_factory=list)
+    committed: int = 0
+    noted: bool = False
+
+    def newest(self, entity: Entity) -> int | None:
+        """The version that the API must hold at rest; None: a bad one may have replaced the last good one."""
+        own = [entry for entry in self.entries if entry.entity == entity and entry.nature in SENDABLE]
+        return own[-1].version if own and own[-1].nature == "good" else None
+
+
+@dataclass(eq=False)
+class Flight:
+    """A request under way. `noted`: a successor would have known of it. `abandoned_at`: when its partition went."""
+
+    delivery: Delivery
+    entry: Entry
+    deadline: float
+    noted: bool
+    abandoned_at: float | None = None
+    void: bool = False
+
+
+@dataclass(eq=False)
+class Seat:
+    """A place in the group, for one process after the other. `cut`: it and the group do not hear each other."""
+
+    name: str
+    process: "Process | None" = None
+    heard: float = 0.0
+    cut: bool = False
+    expelled: bool = False
+    back_at: float | None = None
+
+    @property
+    def able(self) -> bool:
+        return self.process is not None and not self.cut
+
+
+@dataclass
+class World:
+    """The clock, the topic with the group's offsets, and the API. `skew`: how far the wall clock is off."""
+
+    dead_letters: bool
+    eager: bool
+    now: float = 1000.0
+    skew: float = 0.0
+    logs: dict[Partition, Log] = field(default_factory=lambda: {partition: Log() for partition in PARTITIONS})
+    owners: dict[Partition, Seat | None] = field(default_factory=dict)
+    entries: list[Entry] = field(default_factory=list)
+    holds: dict[Entity, int] = field(default_factory=dict)
+    landings: list[tuple[float, int, bool]] = field(default_factory=list)
+    abandoned: list[Flight] = field(default_factory=list)
+
+    def time(self) -> float:
+        return 1_764_000_000.0 + self.now + self.skew
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    def produce(self, entity: Entity, nature: Nature) -> None:
+        if nature == "poison" and entity not in POISONABLE:
+            nature = "good"
+        partition = PARTITIONS[int(entity.id) % len(PARTITIONS)]
+        version = len(self.entries) + 1
+        bare = nature in ("malformed", "tombstone", "marker")
+        content = {"malformed": b'{"type": "cart", '}.get(nature) if bare else _value(entity, nature, version)
+        log = self.logs[partition]
+        record = Record(len(log.entries), content, str(entity).encode())
+        answered = nature in ("empty", "tombstone", "marker")
+        entry = Entry(partition, entity, nature, version, record, answered)
+        log.entries.append(entry)
+        self.entries.append(entry)
+
+    def may_land(self, flight: Flight, after: float | None) -> None:
+        """A request that was given up may take effect, but not ever so late after its partition has gone."""
+        if after is not None and flight.entry.nature == "good" and not flight.void:
+            latest = float("inf") if flight.abandoned_at is None else flight.abandoned_at + LATEST_LANDING
+            self.landings.append((min(self.now + after, latest), flight.entry.version, flight.noted))
+
+    def land(self) -> None:
+        for landing in sorted(landing for landing in self.landings if landing[0] <= self.now):
+            self.landings.remove(landing)
+            self.holds[self.entries[landing[1] - 1].entity] = landing[1]
+
+    def fetched(self, partition: Partition) -> Log:
+        """An owner begins. What it can't know of, since a note was not to be had for a minute, is not to happen."""
+        log = self.logs[partition]
+        if not log.noted:
+            for landing in list(self.landings):
+                if self.entries[landing[1] - 1].partition == partition:
+                    assert not landing[2], "2: a request may land, and no note tells the next owner"
+                    self.landings.remove(landing)
+            for flight in self.abandoned:
+                if flight.entry.partition == partition:
+                    assert not flight.noted, "2: a request is under way, and no note tells the next owner"
+                    flight.void = True
+        return log
+
+    def commit(self, process: "Process", offsets: Mapping[Partition, int], unclear: Collection[Partition]) -> None:
+        for partition, offset in offsets.items():
+            log, position = self.logs[partition], process.consumer.positions.get(partition)
+            assert position is not None, "1: committed what it does not own"
+            assert offset >= log.committed, "1: a commit went back"
+            assert offset <= position, "1: committed what was not read"
+            for entry in log.entries[log.committed : offset]:
+                later = log.entries[entry.record.offset + 1 : position]
+                replaced = entry.nature in SENDABLE and any(
+                    other.entity == entry.entity and other.nature in SENDABLE for other in later
+                )
+                assert entry.answered or replaced, f"1, 7: passed {entry.nature} {partition}@{entry.record.offset}"
+            log.committed, log.noted = offset, partition in unclear
+
+
+class Member:
+    """A process's membership: `worker.ports.Consumer`. The machine decides what is assigned, and how commits end.
+
+    `told` holds the assignment that is told at the next poll; `fates` those of the next commits, and how many polls
+    later they are answered. `slow`: committed offsets are fetched a poll after the assignment.
+    """
+
+    def __init__(self, world: World, seat: Seat, process: "Process") -> None:
+        self.world, self.seat, self.process = world, seat, process
+        self.positions: dict[Partition, int | None] = {}
+        self.paused: set[Partition] = set()
+        self.told: list[Partition] | None = None
+        self.slow = False
+        self.poll_fails = False
+        self.fates: list[tuple[Fate, int]] = []
+        self.answers: list[tuple[int, Callable[[Exception | None], None], Exception | None]] = []
+        self.handed_out = 0
+        self._asked: list[Partition] = []
+
+    def poll(self, timeout: float) -> Mapping[Partition, Sequence[Record]]:
+        del timeout
+        if self.poll_fails:
+            self.poll_fails = False
+            raise UnavailableError("polling: no broker")
+        answers, self.answers = self.answers, []
+        for late, done, error in answers:
+            if late:
+                self.answers.append((late - 1, done, error))
+            else:
+                done(error)
+        if self.seat.cut:
+            return {}
+        self.seat.heard = self.world.now
+        if self.told is not None:
+            self._be_told(self.told)
+        self._fetch()
+        return self._records()
+
+    def _be_told(self, assigned: list[Partition]) -> None:
+        self.told = None
+        new = [partition for partition in assigned if partition not in self.positions]
+        self.process.assigned(assigned if self.world.eager else new, new)
+        kept = self.positions if self.world.eager else dict.fromkeys(self.positions) | dict.fromkeys(new)
+        self.positions = {p: self.positions.get(p) for p in (assigned if self.world.eager else kept)}
+        self.paused &= set(self.positions)
+
+    def _fetch(self) -> None:
+        if self.slow:
+            self.slow = False
+            return
+        fetched = [partition for partition, position in self.positions.items() if position is None]
+        logs = {partition: self.world.fetched(partition) for partition in fetched}
+        noted = [partition for partition, log in logs.items() if log.noted]
+        if noted:
+            self.process.rebalancer.inherit(noted)
+        for partition, log in logs.items():
+            self.positions[partition] = log.committed
+
+    def _records(self) -> dict[Partition, list[Record]]:
+        batches: dict[Partition, list[Record]] = {}
+        left = MAX_POLL_RECORDS
+        for partition, position in self.positions.items():
+            if position is None or partition in self.paused:
+                continue
+            entries = self.world.logs[partition].entries[position : position + left]
+            left -= len(entries)
+            self.positions[partition] = position + len(entries)
+            records = [entry.record for entry in entries if entry.nature != "marker"]
+            if records:
+                batches[partition] = records
+        self.handed_out += sum(map(len, batches.values()))
+        return batches
+
+    def position(self, partition: Partition) -> int | None:
+        return self.positions.get(partition)
+
+    def pause(self, paused: bool) -> None:
+        self.paused = set(self.positions) if paused else set()
+
+    def commit(self, offsets: Mapping[Partition, int], done: Callable[[Exception | None], None]) -> None:
+        fate, late = self.fates.pop(0) if self.fates else ("applied", 0)
+        if fate == "raised":
+            raise UnavailableError("committing: no coordinator")
+        self.answers.append((late, done, self._commit(offsets, offsets, fate)))
+
+    def commit_now(self, offsets: Mapping[Partition, int], unclear: Collection[Partition], timeout: float) -> None:
+        del timeout
+        error = self.commit_last(offsets, unclear)
+        if error is not None:
+            raise error
+
+    def commit_last(self, offsets: Mapping[Partition, int], unclear: Collection[Partition]) -> Exception | None:
+        fate, _ = self.fates.pop(0) if self.fates else ("applied", 0)
+        return self._commit(offsets, unclear, fate)
+
+    def _commit(self, offsets: Mapping[Partition, int], unclear: Collection[Partition], fate: Fate) -> Exception | None:
+        """The group refuses those of a former generation."""
+        ours = all(self.world.owners[partition] is self.seat for partition in offsets)
+        if self.seat.cut or not ours or fate in ("refused", "raised"):
+            return UnavailableError("commit: refused")
+        self.world.commit(self.process, offsets, unclear)
+        return None if fate == "applied" else UnavailableError("commit: not answered in time")
+
+    def request_ends(self, partitions: Iterable[Partition]) -> None:
+        self._asked = list(partitions)
+
+    def ends(self) -> dict[Partition, int]:
+        asked, self._asked = self._asked, []
+        return {} if self.seat.cut else {partition: len(self.world.logs[partition].entries) for partition in asked}
+
+    def partitions(self) -> int | None:
+        return len(PARTITIONS)
+
+    def missing_topics(self) -> list[str]:
+        return []
+
+    def membership(self) -> Membership:
+        return Membership.DISCONNECTED if self.seat.cut else Membership.STABLE
+
+    def lease_until(self) -> float:
+        return self.seat.heard + LEASE
+
+    def close(self, timeout: float) -> None: ...
+
+
+class Shelf(DeadLetterTopic):
+    """The dead-letter topic, and its producer and futures as well. `meanwhile` happens before the acknowledgement."""
+
+    def __init__(self, world: World, mask: Mask) -> None:
+        super().__init__(cast("Any", None), "letters", mask)
+        self.world = world
+        self.refuses = False
+        self.meanwhile: Callable[[], None] = lambda: None
+
+    def _connected(self) -> Any:
+        return self
+
+    def send(self, topic: str, *, key: bytes | None, value: bytes, headers: list[tuple[str, bytes]]) -> Any:
+        said = b"\n".join([topic.encode(), key or b"", value, *(content for _, content in headers)]).decode()
+        assert not leaked(said), "8: the key in a dead letter"
+        return _Sent(self, dict(headers))
+
+
+class _Sent(NamedTuple):
+    shelf: Shelf
+    headers: dict[str, bytes]
+
+    def get(self, timeout: float) -> None:
+        del timeout
+        meanwhile, self.shelf.meanwhile = self.shelf.meanwhile, lambda: None
+        meanwhile()
+        if self.shelf.refuses:
+            raise KafkaTimeoutError("no acknowledgement")
+        partition = Partition(self.headers["dlq.topic"].decode(), int(self.headers["dlq.partition"]))
+        entry = self.shelf.world.logs[partition].entries[int(self.headers["dlq.offset"])]
+        entry.answered = True
+        if self.headers["dlq.reason"] == b"attempts_exhausted":
+            entry.nature = "exhausted"
+
+
+class Process:
+    """A worker as worker/app.py puts it together. `Api` and the postman's desk are its own: one thread does it all."""
+
+    def __init__(self, world: World, seat: Seat, rules: Rules, rate: float) -> None:
+        self.world = world
+        self.flights: list[Flight] = []
+        self.sent: dict[tuple[int, Entity], int] = {}
+        self.assigned_at: dict[Partition, float] = {}
+        self.draining = False
+        self.last_start = float("inf")
+        self.outcome: tuple[Flight, Outcome] | None = None
+        self.outbox = Outbox(rules)
+        self.desk = desk = Desk(self.outbox, clock=lambda: world.now)
+        self.view = view = View(beat_at=world.now)
+        self.crew = Crew(desk, view, DEADLINE)
+        self.status = Status(desk, view, self.crew.stalled, lambda: self.draining)
+        self.metrics = Metrics(self.status.snapshot, ["carts"])
+        self.commits = Commits(desk, view)
+        key, defaults = ApiKey(KEY), Defaults()
+        self.intake = Intake(desk, view, self.commits, decode, defaults, rate, self._rejected, warn)
+        self.sender = Sender(desk, self, key, encode, defaults, self.metrics, warn)
+        self.rebalancer = Rebalancer(desk, self._count_rebalance, self.commits.count)
+        self.shelf = Shelf(world, Mask(lambda: key.known))
+        self.postman = Postman(cast("Desk", _OneRound(desk)), self.shelf)
+        self.consumer = Member(world, seat, self)
+
+    def assigned(self, partitions: list[Partition], new: list[Partition]) -> None:
+        """What was given back, and had been sent of, must have its note again; it has a minute for that."""
+        free = [p for p, owner in self.outbox.owned.items() if not owner.catching_up]
+        self.rebalancer.assign(partitions, all_of_them=self.world.eager)
+        self.assigned_at |= {p: self.world.now for p in partitions if p in new or p in free}
+
+    def post(self, path: str, body: bytes) -> Outcome:
+        """The API, which is told beforehand how it is to answer."""
+        assert self.outcome is not None
+        flight, outcome = self.outcome
+        form = dict(parse_qsl(body.decode()))
+        entity = Entity("order" if path.endswith("order") else "cart", form["id"])
+        assert form["key"] == KEY, "the key is missing"
+        version = int(form["products[0][quantity]"])
+        assert (entity, version) == (flight.entry.entity, flight.entry.version), "sent what was not taken"
+        if outcome.result is Result.DELIVERED:
+            self.world.holds[entity] = version
+        return outcome
+
+    def finish(self, flight: Flight, outcome: Outcome) -> Settled:
+        """What `Sender.run` does once it has taken a delivery."""
+        delivery = flight.delivery
+        self.outcome = flight, outcome
+        answer = self.sender._send(delivery)
+        assert answer is outcome, "an event could not be encoded"
+        self.metrics.request(delivery.entity.kind, 0.1)
+        settled = self.desk.settle(delivery, answer)
+        self.sender._report(delivery, answer, settled)
+        return settled
+
+    def pieces(self) -> Iterator[object]:
+        yield from (self.desk, self.outbox, self.view, self.crew, self.status, self.metrics, self.commits, self.intake)
+        yield from (
+            self.sender,
+            self.sender.key,
+            self.rebalancer,
+            self.shelf,
+            self.postman,
+            *self.outbox.owned.values(),
+        )
+
+    def _rejected(self, partition: Partition, record: Any, invalid: Invalid) -> None:
+        warn("a record was rejected; it is not sent", per=invalid.reason, path=invalid.path, offset=record.offset)
+        if not self.world.dead_letters:
+            self.world.logs[partition].entries[record.offset].answered = True
+
+    def _count_rebalance(self, kind: str) -> None:
+        self.view.rebalances[kind] += 1
+
+
+class _OneRound:
+    """The desk, as it looks to a postman that goes home after each round."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._done = False
+
+    def take_letters(self) -> list[Letter] | None:
+        if self._done:
+            self._done = False
+            return None
+        with self._desk.outbox() as outbox:
+            letters = outbox.letters.take(self._desk.clock(), 3)
+        self._done = bool(letters)
+        return letters or None
+
+    def letters_written(self, written: list[Letter], failed: list[Letter]) -> None:
+        self._desk.letters_written(written, failed)
+
+
+def warn(event: str, *, per: str, **fields: object) -> None:
+    structlog.get_logger("tests").warning(event, per=per, **fields)
+
+
+def leaked(text: str) -> bool:
+    return any(form in text for form in KEY_FORMS)
+
+
+def _value(entity: Entity, nature: Nature, version: int) -> bytes:
+    make = order if entity.kind == "order" else cart
+    products = [] if nature == "empty" else [product(quantity=version)]
+    return value(make(id=entity.id, products=products, **({"currency": 7} if nature == "invalid" else {})))
