@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
@@ -146,3 +147,23 @@ def polled(consumer: GroupConsumer) -> Iterator[None]:
     finally:
         done.set()
         thread.join(30)
+
+
+def test_a_poll_waits_while_a_heartbeat_is_overdue(stage: Stages) -> None:
+    """The library would go round and round as long as the group does not answer, and leave some MB a second behind."""
+    s = stage(partitions=1)
+    told = Told()
+    with member(s, told, KAFKA_SESSION_TIMEOUT_MS="20000") as consumer:
+        wait_until(lambda: consumer.poll(0.2) is not None and told.owned, "the partition", 20)
+        client, rounds = consumer._consumer, 0
+        poll_once = client._poll_once
+
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            nonlocal rounds
+            rounds += 1
+            return poll_once(*args, **kwargs)
+
+        client._poll_once = counted
+        client._coordinator.time_to_next_heartbeat = lambda: 0.0
+        consumer.poll(0.5)
+        assert 1 <= rounds <= 20

@@ -27,6 +27,8 @@ log = structlog.get_logger(__name__)
 MAX_POLL_RECORDS = 4000
 #: Another member waits at most this long for one that does not answer to a rebalance (s).
 MAX_POLL_INTERVAL = 60.0
+#: What a poll waits at least, if it finds nothing (s).
+LEAST_POLL_WAIT = 0.05
 #: Polls in a row that find the heartbeat off in a stable group: one may fall between two steps of a join.
 POLLS_UNTIL_FENCED = 3
 LATEST = -1
@@ -82,6 +84,7 @@ class GroupConsumer:
         self._joins_once_more = self._static and not eager
         self._watch_joins(tells_generation=self._joins_once_more)
         self._note_joins()
+        self._wait_for_heartbeats()
         self._read_notes(rebalance)
         self._await_metadata(connect_timeout)
 
@@ -213,6 +216,15 @@ class GroupConsumer:
             enable()
 
         coordinator._enable_heartbeat = enable_heartbeat
+
+    def _wait_for_heartbeats(self) -> None:
+        """While a heartbeat is overdue the library's poll does not wait at all, but goes round and round.
+
+        Heartbeats are its own thread's work. Each round leaves cycles behind, which nobody collects for a long time.
+        """
+        coordinator = self._consumer._coordinator
+        seconds = coordinator.time_to_next_poll
+        coordinator.time_to_next_poll = lambda: max(LEAST_POLL_WAIT, seconds())
 
     def _read_notes(self, rebalance: Rebalance) -> None:
         """Where a partition's reading begins comes with what its former owner noted beside it."""
