@@ -74,7 +74,7 @@ def take(consumer: Any, count: int) -> list[Record]:
         found.extend(map(received, itertools.chain(*consumer.poll(timeout_ms=PATIENT_MS).values())))
         return len(found) >= count
 
-    wait_until(enough, f"{count} records")
+    wait_until(enough, f"{count} records", 30)
     assert consumer.poll(timeout_ms=20) == {}
     return found
 
