@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from tests.brokers.tools import wait_until
+from tests.brokers.tools import ask, wait_until
 from tests.integration.conftest import Stage
 from tests.integration.process import KEY
 from tests.integration.test_life import Stages
 from worker.adapters.kafka import GroupConsumer
 from worker.core.ownership import Partition
+from worker.ports import Membership
 from worker.settings import load
 
 POLL = 0.8
@@ -147,6 +148,24 @@ def polled(consumer: GroupConsumer) -> Iterator[None]:
     finally:
         done.set()
         thread.join(30)
+
+
+@pytest.mark.parametrize("assignor", ["cooperative-sticky", "range"])
+def test_a_join_for_new_partitions_that_ends_between_two_polls_is_taken_up(stage: Stages, assignor: str) -> None:
+    """The leader joins because of new partitions, and takes that reason away as it hands them out. If the poll ends
+    before the join does, the library sees no need to join any more: it goes on as one that joins, without a heartbeat.
+    """
+    s = stage(partitions=4)
+    told = Told()
+    with member(s, told, KAFKA_ASSIGNOR=assignor, KAFKA_SESSION_TIMEOUT_MS="20000") as consumer:
+        wait_until(lambda: [consumer.poll(POLL)] and told.owned == _all(s), "all partitions", 30)
+        ask(s.bootstrap, lambda admin: admin.create_partitions({s.topic: 6}))
+        coordinator = consumer._consumer._coordinator
+        consumer._consumer._cluster.request_update()
+        wait_until(lambda: [consumer.poll(0.0)] and consumer.membership() is Membership.JOINING, "a join to begin", 20)
+        wait_until(lambda: coordinator._join_task.is_done, "the join to end while nobody polls")
+        wait_until(lambda: [consumer.poll(POLL)] and len(told.owned) == 6, "the new partitions", 20)
+        assert consumer.membership() is Membership.STABLE
 
 
 def test_a_poll_waits_while_a_heartbeat_is_overdue(stage: Stages) -> None:

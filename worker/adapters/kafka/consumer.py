@@ -89,6 +89,7 @@ class GroupConsumer:
         self._await_metadata(connect_timeout)
 
     def poll(self, timeout: float) -> Mapping[Partition, Sequence[Record]]:
+        self._finish_join()
         try:
             with mapped("polling"):
                 records: Mapping[Partition, Sequence[Record]] = self._consumer.poll(timeout_ms=timeout * 1000)
@@ -167,6 +168,16 @@ class GroupConsumer:
     def lease_until(self) -> float:
         answered_at: float = self._consumer._coordinator.heartbeat.last_receive
         return max(answered_at, self._joined_at) + self._lease
+
+    def _finish_join(self) -> None:
+        """A join that has begun is needed until it has ended.
+
+        A leader joins because of new partitions, and as it hands them out, it takes that reason away. A poll that ends
+        between this and the group's answer leaves a member that joins no more, sends no heartbeat, and says nothing.
+        """
+        coordinator = self._consumer._coordinator
+        if coordinator.rejoining:
+            coordinator.request_rejoin()
 
     def _check_fenced(self) -> None:
         """A static member whose name another has taken: the library stops its heartbeat and says nothing more."""
