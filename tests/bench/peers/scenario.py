@@ -31,7 +31,16 @@ QUIET = SESSION_MS / 1000 + 4.0
 HEADS = {
     "burst": ["", "requests", "events/s", "µs CPU an event", "memory, MB", "states sent backwards", "two at once"],
     "steady": ["", "requests", "fresh after, p50, ms", "p99, ms", "never, in time"],
-    "killed": ["", "requests", "sent again", "sent backwards", "ids lost", "ids stale at the end", "recovered, s"],
+    "killed": [
+        "",
+        "requests",
+        "sent again",
+        "sent backwards",
+        "ids lost",
+        "ids stale at the end",
+        "all fresh after, s",
+        "last request after, s",
+    ],
 }
 
 Start = Callable[[Bed, str, str], Child]
@@ -142,9 +151,10 @@ def _killed(bed: Bed, contender: Contender) -> tuple[list[str], float]:
         with _program(bed, contender, topic, topic):
             _until_quiet(bed, 60.0)
     log = bed.api.log()
-    recovered = max((each.answered for each in log), default=killed) - killed
+    fresh = max(each.at + age for each, age in zip(events, ages(events, log, time.time()), strict=True))
+    last = max(each.answered for each in log)
     columns = [again(log), backwards(log), lost(events, log), stale(events, log)]
-    return [f"{len(log):,}", *map(str, columns), number(max(0.0, recovered))], 0.0
+    return [f"{len(log):,}", *map(str, columns), number(fresh - killed), number(last - killed)], 0.0
 
 
 def _changes(count: int, ids: int) -> list[Event]:
