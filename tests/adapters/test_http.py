@@ -1,17 +1,20 @@
 """The HTTP adapter against a real server: outcomes, ambiguity, the deadline, TLS."""
 
+import gzip
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from tests.brokers.certificates import write_certificates
-from worker.adapters.http import CartApi
+from worker.adapters.http import LONGEST_BODY, CartApi
 from worker.core.outcome import Result
 from worker.sandbox.api import Sandbox
 
@@ -21,6 +24,7 @@ BODY = (
 )
 PATH = "/api/customer-cart"
 DEADLINE = 0.6
+ACCEPTED = b'{"status":"success"}'
 
 
 @pytest.fixture
@@ -81,6 +85,79 @@ def test_redirects_are_not_followed(api: CartApi, sandbox: Sandbox) -> None:
 def test_retry_after_is_told(api: CartApi, sandbox: Sandbox) -> None:
     sandbox.set_faults([{"status": 429, "headers": {"Retry-After": "7"}}])
     assert api.post(PATH, BODY).retry_after == 7.0
+
+
+class Answers(BaseHTTPRequestHandler):
+    """Says what `said` has, over one connection as long as the client keeps it."""
+
+    protocol_version = "HTTP/1.1"
+    said: ClassVar[tuple[dict[str, str], bytes]]
+    connections: ClassVar[list[Any]]
+
+    def setup(self) -> None:
+        self.connections.append(self)
+        super().setup()
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        headers, body = self.said
+        self.send_response(200)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Nothing."""
+
+
+@contextmanager
+def answering(headers: dict[str, str], body: bytes) -> Iterator[tuple[CartApi, list[Any]]]:
+    """An API that says this, with the connections that were made to it."""
+    connections: list[Any] = []
+    handler = type("Says", (Answers,), {"said": (headers, body), "connections": connections})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        try:
+            with CartApi(f"http://127.0.0.1:{server.server_port}", timeout=DEADLINE, concurrency=2) as api:
+                yield api, connections
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+CHUNKED = {"Transfer-Encoding": "chunked"}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Content-Length": str(len(ACCEPTED))},
+        {"Content-Length": f"{len(ACCEPTED)}, {len(ACCEPTED)}"},
+        CHUNKED,
+        CHUNKED | {"Content-Length": "5"},
+    ],
+)
+def test_an_answer_is_read_to_its_end_wherever_that_is_told(headers: dict[str, str]) -> None:
+    """So the next request can take the same connection; now and then it comes before the library has put that back."""
+    chunks = b"%x\r\n%b\r\n0\r\n\r\n" % (len(ACCEPTED), ACCEPTED)
+    with answering(headers, chunks if CHUNKED.items() <= headers.items() else ACCEPTED) as (api, connections):
+        assert [api.post(PATH, BODY).result for _ in range(20)] == [Result.DELIVERED] * 20
+    assert len(connections) <= 5
+
+
+@pytest.mark.parametrize(("beyond", "reason"), [(b"", ""), (b"x" * 20 * LONGEST_BODY, "bad_response")])
+def test_a_packed_answer_is_unpacked_as_far_as_any_answer_goes(beyond: bytes, reason: str) -> None:
+    """Its announced length is that of the packed one: to take it for the other's would cut what was accepted."""
+    packed = gzip.compress(ACCEPTED + beyond)
+    with answering({"Content-Encoding": "gzip", "Content-Length": str(len(packed))}, packed) as (api, _):
+        assert api.post(PATH, BODY).reason == reason
+
+
+def test_an_empty_answer_is_a_bad_response() -> None:
+    with answering({"Content-Length": "0"}, b"") as (api, _):
+        assert api.post(PATH, BODY).reason == "bad_response"
 
 
 def test_nothing_was_written_where_nobody_listens() -> None:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.formats.events import cart, product, value
+from worker.adapters.http import CartApi
 from worker.core.event import Defaults
 from worker.core.outbox import Outbox
 from worker.core.outcome import DELIVERED, Outcome
@@ -23,6 +24,7 @@ from worker.engine.intake import Intake
 from worker.engine.sender import Sender
 from worker.engine.view import View
 from worker.formats import decode, encode
+from worker.sandbox.api import Sandbox
 
 PARTITION = Partition("carts", 0)
 EVENTS = 1000
@@ -57,13 +59,14 @@ class Accepts:
     def delivered(self, kind: str, seconds: float) -> None: ...
 
 
-def calls(work: Callable[[], object]) -> int:
-    """How many functions were called, Python's and C's."""
+def calls(work: Callable[[], object], named: str | None = None) -> int:
+    """How many functions were called, Python's and C's; `named`: C's of that name only."""
     count = 0
 
-    def profile(_frame: FrameType, event: str, _arg: Any) -> None:
+    def profile(_frame: FrameType, event: str, arg: Any) -> None:
         nonlocal count
-        count += event in {"call", "c_call"}
+        counts = event in {"call", "c_call"} if named is None else event == "c_call" and arg.__name__ == named
+        count += counts
 
     before = sys.getprofile()
     sys.setprofile(profile)
@@ -134,3 +137,12 @@ def test_calls_for_a_request(products: int, bound: int) -> None:
     with desk.outbox() as outbox:
         assert outbox.counts.delivered.total() == EVENTS
     assert counted < bound
+
+
+def test_a_short_answer_takes_one_read() -> None:
+    """Each takes as long as other threads keep the interpreter, which is what a request costs most."""
+    with Sandbox(keys={Key.value}) as sandbox, CartApi(sandbox.url, timeout=5.0, concurrency=1) as api:
+        form = encode(value(cart()), Defaults())
+        body = form.body + f"&key={Key.value}".encode()
+        assert api.post(form.path, body) == DELIVERED
+        assert calls(lambda: api.post(form.path, body), named="read_chunk") == 1

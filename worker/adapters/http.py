@@ -53,7 +53,7 @@ class CartApi:
         """One exchange. Blocks for the time-out at most; never raises for what the network or the API does."""
         try:
             with self._client.post(self._base + path).body_bytes(body).build_streamed() as response:
-                answer = _read(response.body_reader.read_chunk)
+                answer = _read(response.body_reader.read_chunk, _announced(response))
                 retry_after = parse_retry_after(_header(response, "retry-after"), time.time())
                 return classify(response.status, answer, retry_after)
         except RequestTimeoutError:
@@ -89,12 +89,24 @@ def _certificates(path: Path) -> bytes:
     return content
 
 
-def _read(read_chunk: Callable[[], Bytes | None]) -> bytes:
-    """The body, cut where it is longer than any answer of the API: what is cut is no JSON, and so no envelope."""
+def _announced(response: SyncResponse) -> int | None:
+    """The body's length (bytes), where the answer tells it in so many words. What is unpacked on the way has none."""
+    length = _header(response, "content-length") or ""
+    chunked = _header(response, "transfer-encoding") is not None
+    # The library has read it as a number already, but takes a list of equal ones too.
+    return int(length) if length.isdecimal() and not chunked else None
+
+
+def _read(read_chunk: Callable[[], Bytes | None], announced: int | None) -> bytes:
+    """The body, cut where it is longer than any answer of the API: what is cut is no JSON, and so no envelope.
+
+    To ask for more at its end would be one more wait for the interpreter, which is what a request costs most.
+    """
+    length = LONGEST_BODY if announced is None else min(announced, LONGEST_BODY)
     chunks = bytearray()
-    while len(chunks) <= LONGEST_BODY and (chunk := read_chunk()) is not None:
+    while len(chunks) < length and (chunk := read_chunk()) is not None:
         chunks += chunk
-    return bytes(chunks[:LONGEST_BODY])
+    return bytes(chunks[:length])
 
 
 def _causes(error: PyreqwestError) -> list[str]:
