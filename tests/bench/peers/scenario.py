@@ -26,8 +26,8 @@ PARTITIONS, CONCURRENCY, SESSION_MS = 4, 32, 6_000
 PATIENCE = 15.0
 #: Of Zipf's law; low, as strict order by id makes one id's changes wait for each other.
 SKEW = 0.6
-#: After a kill the group waits for the session to end.
-QUIET = SESSION_MS / 1000 + 4.0
+#: After a kill the group waits for the session to end, and this worker ten seconds more before it confirms.
+QUIET = 11.0
 HEADS = {
     "burst": ["", "requests", "events/s", "µs CPU an event", "memory, MB", "states sent backwards", "two at once"],
     "steady": ["", "requests", "fresh after, p50, ms", "p99, ms", "never, in time"],
@@ -222,7 +222,7 @@ def _until_done(bed: Bed, events: list[Event], patience: float) -> None:
 
 
 def _until_quiet(bed: Bed, patience: float) -> None:
-    """Until no request has come for as long as a group may wait for a member that is gone."""
+    """Until no request has come for as long as any of them waits for anything."""
     until, requests, since = time.monotonic() + patience, bed.api.requests(), time.monotonic()
     while time.monotonic() < until and time.monotonic() - since < QUIET:
         time.sleep(0.25)
