@@ -1,0 +1,114 @@
+"""What the workers of the engine's machine do: read, take, send and hear answers, with what must hold meanwhile."""
+
+from hypothesis.stateful import RuleBasedStateMachine
+
+from tests.core.world import FAILURES
+from tests.engine.world import DEADLINE, LEASE, NATURAL, Flight, Process, Seat, World
+from worker.core.outcome import DELIVERED, Outcome, Result
+from worker.core.rules import CATCH_UP_AT_MOST, Rules
+
+CONCURRENCY = 3
+
+
+class Work(RuleBasedStateMachine):
+    world: World
+    seats: list[Seat]
+    rules_of_box: Rules
+
+    def alive(self) -> list[tuple[Seat, Process]]:
+        return [(seat, seat.process) for seat in self.seats if seat.process is not None]
+
+    def turns(self, number: int) -> None:
+        for _ in range(number):
+            for _, process in self.alive():
+                self._turn(process)
+
+    def _turn(self, process: Process, *, draining: bool = False) -> None:
+        member, before, bytes_before = process.consumer, self._pending(process), process.outbox.pending_bytes
+        polled, assigned = member.handed_out, set(member.positions)
+        consumed = process.outbox.counts.consumed.total()
+        process.intake.turn(member, draining=draining)
+        polled = member.handed_out - polled
+        if draining:
+            assert process.outbox.counts.consumed.total() == consumed, "a draining worker takes nothing in"
+            return
+        assert process.outbox.counts.consumed.total() == consumed + polled, "6: what was read is counted"
+        rules = self.rules_of_box
+        full = before and (before >= rules.max_pending or bytes_before >= rules.max_pending_bytes)
+        assert not (full and polled and assigned == set(member.positions)), "4: reads on at its bound"
+        assert self._pending(process) <= max(before, rules.max_pending - 1) + polled, "4: pending"
+
+    def _pending(self, process: Process) -> int:
+        held = [event for owner in process.outbox.owned.values() for event in owner.unsettled.values()]
+        flying = {flight.entry.entity for flight in process.flights}
+        return len({event.entity for event in held if event.entity} | flying) + sum(not event.entity for event in held)
+
+    def _take(self, seat: Seat) -> None:
+        process = seat.process
+        assert process is not None
+        while len(process.flights) < CONCURRENCY:
+            shut = process.outbox.gate.shut is not None
+            with process.desk.outbox() as outbox:
+                delivery = outbox.take(self.world.now)
+                wake_at = outbox.wake_at(self.world.now)
+            if delivery is None:
+                assert wake_at is None or wake_at > self.world.now, "a sender would spin"
+                return
+            log = self.world.logs[delivery.event.owner.partition]
+            entry = log.entries[delivery.event.offset]
+            flight = Flight(delivery, entry, self.world.now + DEADLINE, log.noted)
+            self._check(seat, process, flight, shut=shut)
+            process.sent[delivery.event.owner.epoch, delivery.entity] = delivery.event.offset
+            process.flights.append(flight)
+
+    def _check(self, seat: Seat, process: Process, flight: Flight, *, shut: bool) -> None:
+        delivery, owner, now = flight.delivery, flight.delivery.event.owner, self.world.now
+        assert delivery.entity not in {other.entry.entity for other in process.flights}, "3: two in flight"
+        assert delivery.event.offset >= process.sent.get((owner.epoch, delivery.entity), -1), "3: older after newer"
+        assert self.world.owners[owner.partition] is seat, "sent what is another's"
+        assert now < seat.heard + LEASE, "sent without a lease"
+        assert now <= process.last_start, "started after the last moment"
+        waited = now >= process.assigned_at[owner.partition] + CATCH_UP_AT_MOST
+        assert flight.noted or waited, "2: sent what a successor would know nothing of"
+        assert delivery.probe == shut, "9: a shut gate lets only probes through"
+        probes = sum(other.delivery.probe for other in process.flights)
+        assert not (delivery.probe and probes), "9: one probe at a time"
+
+    def _deliver_all(self) -> None:
+        for _, process in self.alive():
+            for flight in list(process.flights):
+                self._answer(process, flight)
+
+    def _answer(
+        self, process: Process, flight: Flight, failure: Outcome | None = None, lands_after: float | None = None
+    ) -> None:
+        """The request ends as its record's nature has it, unless something comes between."""
+        process.flights.remove(flight)
+        box, entry = process.outbox, flight.entry
+        outcome = FAILURES["refused connection"] if flight.void else failure or NATURAL.get(entry.nature, DELIVERED)
+        if outcome.ambiguous:
+            self.world.may_land(flight, lands_after)
+        if flight in self.world.abandoned:
+            self.world.abandoned.remove(flight)
+        settled_before, collapsed, letters = box.counts.settled(), box.counts.collapsed.total(), len(box.letters)
+        settled = process.finish(flight, outcome)
+        if outcome.result in (Result.DELIVERED, Result.REJECTED):
+            assert box.gate.shut is None, "9: an answer must open the gate"
+            entry.answered = entry.answered or outcome is DELIVERED or not self.world.dead_letters
+        else:
+            replaced = box.counts.collapsed.total() - collapsed + flight.delivery.confirming
+            assert box.counts.settled() - settled_before <= replaced, "9: a failure settled an event"
+            assert len(box.letters) == letters or settled.exhausted, "a letter of an event that is not at its end"
+        assert not (settled.stale and box.counts.settled() != settled_before), "settled what it does not own"
+
+    def _abandon(self, flight: Flight) -> None:
+        if flight.abandoned_at is None:
+            flight.abandoned_at = self.world.now
+            self.world.abandoned.append(flight)
+
+    def _check_accounts(self, process: Process) -> None:
+        snapshot, owned = process.status.snapshot(), process.outbox.owned
+        held = [event for owner in owned.values() for event in owner.unsettled.values()]
+        assert snapshot.counts.consumed.total() == snapshot.counts.settled() + len(held), "6: the sum"
+        assert snapshot.pending_bytes == sum(event.size for event in held), "4: bytes"
+        assert snapshot.in_flight == len(process.flights) <= CONCURRENCY, "4: in flight"
