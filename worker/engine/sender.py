@@ -22,6 +22,8 @@ log = structlog.get_logger(__name__)
 
 #: PHP reads this many variables of a request by default, and drops the rest without a word.
 MAX_INPUT_VARS = 1000
+#: From so many counted attempts on an event that keeps failing is named, some minutes after the first.
+FAILS_OFTEN = 10
 
 
 class Form(Protocol):
@@ -104,19 +106,24 @@ class Sender:
                 message=_without_values(outcome.message),
                 **_where(delivery),
             )
-        elif settled.exhausted:
-            final = settled.retry_in is None
+        elif settled.exhausted or settled.attempts >= FAILS_OFTEN:
             self.warn(
-                "an event keeps failing: " + ("it becomes a dead letter" if final else "it is tried on, and holds up"
-                " its partition's commits; set KAFKA_DLQ_TOPIC to have such events put aside"),
-                per="exhausted",
+                f"an event keeps failing: {_sequel(settled)}",
+                per="exhausted" if settled.exhausted else "failing",
                 attempts=settled.attempts,
                 reason=outcome.reason,
                 message=outcome.message,
                 **_where(delivery),
-            )  # fmt: skip
+            )
         elif outcome.result is not Result.DELIVERED:
             log.debug("a request failed", reason=outcome.reason, retry_in=settled.retry_in, **_where(delivery))
+
+
+def _sequel(settled: Settled) -> str:
+    if settled.retry_in is None:
+        return "it becomes a dead letter"
+    held_up = "it is tried on, and holds up its partition's commits"
+    return f"{held_up}; set KAFKA_DLQ_TOPIC to have such events put aside" if settled.exhausted else held_up
 
 
 def _without_values(message: str) -> str:
