@@ -112,7 +112,7 @@ REFUSED: dict[str, Values] = {
     "autoscaling.keda.paused and pausedReplicas exclude each other: the one stops where it is, the other at a number;"
     " keep one of them.": _keda(paused=True, pausedReplicas=0),
     "autoscaling.keda.fallback.replicas is 9, more than the maximum of 6: lower it.": _keda(fallback={"replicas": 9}),
-    "resources.limits.memory is 128Mi, but worker.maxPendingBytes and 128 MiB besides are 192Mi: raise the one or lower"
+    "resources.limits.memory is 128Mi, but worker.maxPendingBytes and 160 MiB besides are 224Mi: raise the one or lower"
     " the other.": {"resources": {"limits": {"memory": "128Mi"}}},
     "podLabels sets app.kubernetes.io/name, by which the workers are selected: leave it out.": {
         "podLabels": {"app.kubernetes.io/name": "mine"}

@@ -127,7 +127,8 @@ def test_what_kubectl_is_told_is_what_the_chart_knows(
         assert words[3] == workers["metadata"]["namespace"]
         kubectl(*words[1:])
     elif words[1:3] == ["create", "secret"]:
-        (secret,) = documents(kubectl(*words[1:]))
+        own = words[1 : words.index("|")] if "|" in words else words[1:]
+        (secret,) = documents(kubectl(*(word for word in own if word not in {"--dry-run=client", "--output=yaml"})))
         volumes = workers["spec"]["template"]["spec"]["volumes"]
         sources = [source["secret"] for volume in volumes for source in volume.get("projected", {}).get("sources", [])]
         wanted = {(source["name"], item["key"]) for source in sources for item in source["items"]}
@@ -151,10 +152,11 @@ def test_what_kubectl_is_told_is_what_the_chart_knows(
 
 @pytest.mark.parametrize(("block", "words"), parameters("helm"))
 def test_what_helm_is_told_it_can_do(block: Block, words: list[str], helm4: Helm, tmp_path: Path) -> None:
+    words = [word for word in words if word != "--install"]
     verb, release = words[1:3]
     namespace = words[words.index("--namespace") + 1]
     found = rendered(helm4, block.page, release, namespace, tmp_path)
-    if verb == "install":
+    if verb in {"install", "upgrade"}:
         assert (ROOT / words[3]).resolve() == CHART.resolve()
         assert words[words.index("--values") + 1] == "worker.yaml"
         options = [word for word in words[4:] if word not in {"--values", "worker.yaml", "--wait"}]

@@ -162,9 +162,9 @@ autoscaling.keda.fallback.replicas is {{ int $keda.fallback.replicas }}, more th
 {{- define "optico-worker.checks.pod" -}}
 {{- $limit := dig "limits" "memory" "" .Values.resources }}
 {{- $bytes := include "optico-worker.bytes" $limit }}
-{{- $needed := add (int64 .Values.worker.maxPendingBytes) 134217728 }}
+{{- $needed := add (int64 .Values.worker.maxPendingBytes) 167772160 }}
 {{- if and $limit $bytes (lt (int64 $bytes) $needed) }}
-resources.limits.memory is {{ $limit }}, but worker.maxPendingBytes and 128 MiB besides are {{ div (add $needed 1048575) 1048576 }}Mi: raise the one or lower the other.
+resources.limits.memory is {{ $limit }}, but worker.maxPendingBytes and 160 MiB besides are {{ div (add $needed 1048575) 1048576 }}Mi: raise the one or lower the other.
 {{- end }}
 {{- range $path, $labels := dict "podLabels" .Values.podLabels "commonLabels" .Values.commonLabels }}
 {{- range list "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/component" }}
