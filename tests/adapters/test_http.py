@@ -91,7 +91,7 @@ class Answers(BaseHTTPRequestHandler):
     """Says what `said` has, over one connection as long as the client keeps it."""
 
     protocol_version = "HTTP/1.1"
-    said: ClassVar[tuple[dict[str, str], bytes]]
+    said: ClassVar[tuple[int, dict[str, str], bytes]]
     connections: ClassVar[list[Any]]
 
     def setup(self) -> None:
@@ -100,8 +100,8 @@ class Answers(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["content-length"]))
-        headers, body = self.said
-        self.send_response(200)
+        status, headers, body = self.said
+        self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
         self.end_headers()
@@ -112,10 +112,10 @@ class Answers(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def answering(headers: dict[str, str], body: bytes) -> Iterator[tuple[CartApi, list[Any]]]:
+def answering(headers: dict[str, str], body: bytes, status: int = 200) -> Iterator[tuple[CartApi, list[Any]]]:
     """An API that says this, with the connections that were made to it."""
     connections: list[Any] = []
-    handler = type("Says", (Answers,), {"said": (headers, body), "connections": connections})
+    handler = type("Says", (Answers,), {"said": (status, headers, body), "connections": connections})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
@@ -153,6 +153,14 @@ def test_a_packed_answer_is_unpacked_as_far_as_any_answer_goes(beyond: bytes, re
     packed = gzip.compress(ACCEPTED + beyond)
     with answering({"Content-Encoding": "gzip", "Content-Length": str(len(packed))}, packed) as (api, _):
         assert api.post(PATH, BODY).reason == reason
+
+
+@pytest.mark.parametrize("length", ["9" * 5000, "0" * 5000 + "1", "-1", "five", "1, 1"])
+@pytest.mark.parametrize("status", [200, 204, 304])
+def test_a_length_that_is_none_is_an_outcome_too(status: int, length: str) -> None:
+    """The library reads none where an answer has no body, so that anything comes through."""
+    with answering({"Content-Length": length}, b"", status) as (api, _):
+        assert api.post(PATH, BODY).result is Result.RETRYABLE
 
 
 def test_an_empty_answer_is_a_bad_response() -> None:

@@ -20,6 +20,8 @@ LONGEST_BODY = 64 * 1024
 #: The library calls all that fails before an answer a connect error, also where the request was written: only this
 #: cause tells that it was not. Of a time-out nothing can be told.
 _NOT_CONNECTED = "client error (Connect)"
+#: Of a body's length that is taken at its word; longer ones may be none.
+_DIGITS_AT_MOST = 18
 _HEADERS = {"content-type": "application/x-www-form-urlencoded", "accept": "application/json"}
 
 
@@ -93,8 +95,8 @@ def _announced(response: SyncResponse) -> int | None:
     """The body's length (bytes), where the answer tells it in so many words. What is unpacked on the way has none."""
     length = _header(response, "content-length") or ""
     chunked = _header(response, "transfer-encoding") is not None
-    # The library has read it as a number already, but takes a list of equal ones too.
-    return int(length) if length.isdecimal() and not chunked else None
+    # The library takes a list of equal numbers for one, and does not look where an answer has no body.
+    return int(length) if length.isdecimal() and len(length) <= _DIGITS_AT_MOST and not chunked else None
 
 
 def _read(read_chunk: Callable[[], Bytes | None], announced: int | None) -> bytes:
