@@ -142,6 +142,11 @@ def test_an_error_whose_message_is_no_string_is_rejected_as_some_other_error(mes
     assert (outcome.result, outcome.reason) == (Result.REJECTED, "other_error")
 
 
+def test_half_a_surrogate_pair_is_shown_as_its_escape() -> None:
+    """PHP writes it where it cuts a text; as a character it could neither be logged nor written to Kafka."""
+    assert classify(400, rb'{"status": "error", "message": "cut \ud83d"}').message == r"cut \ud83d"
+
+
 def test_an_error_without_a_message_is_rejected_as_some_other_error() -> None:
     outcome = classify(200, b'{"status": "error"}')
     assert (outcome.result, outcome.reason) == (Result.REJECTED, "other_error")

@@ -156,19 +156,21 @@ def test_rejected_records_become_dead_letters_before_they_are_committed(stage: S
     """The letter has the original bytes and says why; poison is put aside once its attempts are used up."""
     s = stage()
     letters = topic()
-    s.api.set_faults([{"id": "poison", "status": 500}, {"id": "unknown", "envelope": "Unknown visit_id"}])
+    half = {"id": "half", "status": 400, "body": r'{"status": "error", "message": "\ud83d!"}'}  # as PHP cuts an emoji
+    s.api.set_faults([{"id": "poison", "status": 500}, {"id": "unknown", "envelope": "Unknown visit_id"}, half])
     with worker(**s.settings(KAFKA_DLQ_TOPIC=letters, WORKER_MAX_ATTEMPTS="2")) as w:
         broken = cart("3", products="no")
-        s.produce([cart("poison"), cart("unknown"), broken])
+        s.produce([cart("poison"), cart("unknown"), broken, cart("half")])
         for number in range(200):
             s.produce([cart(f"good-{number}")])  # the API answers others: only so attempts count
             if s.all_committed():
                 break
         s.wait_all_committed()
-        assert w.total("dead_letters_total") == 3
+        assert w.total("dead_letters_total") == 4
         assert w.stop() == 0
     written = {dict(letter.headers)["dlq.reason"]: letter for letter in read_all(s.bootstrap, letters)}
-    assert set(written) == {b"invalid_event", b"unknown_visit_id", b"attempts_exhausted"}
+    assert set(written) == {b"invalid_event", b"unknown_visit_id", b"attempts_exhausted", b"other_error"}
+    assert dict(written[b"other_error"].headers)["dlq.message"] == rb"\ud83d!"
     letter = written[b"invalid_event"]
     headers = dict(letter.headers)
     assert (letter.key, letter.value) == (broken.key, broken.value)

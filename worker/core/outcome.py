@@ -122,7 +122,12 @@ def _envelope(body: bytes) -> tuple[str, str] | None:
     if not isinstance(answer, dict) or answer.get("status") not in ("success", "error"):
         return None
     message = answer.get("message")
-    return answer["status"], message.strip() if isinstance(message, str) else ""
+    return answer["status"], _printable(message) if isinstance(message, str) else ""
+
+
+def _printable(message: str) -> str:
+    """As UTF-8 can hold it: half a surrogate pair becomes its escape."""
+    return message.strip().encode(errors="backslashreplace").decode()
 
 
 def _by_envelope(status: str, message: str) -> Outcome:

@@ -117,7 +117,7 @@ class DeadLetterTopic:
             "failed_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "worker": self._worker,
         }
-        headers = [(PREFIX + name, str(value).encode()) for name, value in said.items()]
+        headers = [(PREFIX + name, str(value).encode(errors="backslashreplace")) for name, value in said.items()]
         headers.append((PREFIX + "redrives", redrives))
         if keep_own_of is not None:
             headers += [(name, value) for name, value in own if not name.startswith(PREFIX)]
