@@ -4,17 +4,22 @@ import threading
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from kafka.errors import RebalanceInProgressError
+from kafka.future import Future
+from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from tests.brokers.tools import ask, wait_until
 from tests.integration.conftest import Stage
+from tests.integration.events import cart
 from tests.integration.process import KEY
 from tests.integration.test_life import Stages
 from worker.adapters.kafka import GroupConsumer
 from worker.core.ownership import Partition
-from worker.ports import Membership
+from worker.ports import Membership, Record
 from worker.settings import load
 
 POLL = 0.8
@@ -28,6 +33,7 @@ class Told:
         self._idle_at = 0.0
         self.owned: set[Partition] = set()
         self.released: list[tuple[str, set[Partition]]] = []
+        self.refused: list[Exception] = []
 
     def suspend(self, partitions: Iterable[Partition]) -> None:
         del partitions
@@ -49,7 +55,9 @@ class Told:
     def committed(
         self, offsets: Mapping[Partition, int], unclear: Collection[Partition], error: Exception | None
     ) -> None:
-        assert error is None, (offsets, unclear)
+        assert offsets, unclear
+        if error is not None:
+            self.refused.append(error)
 
     def release(self, partitions: Iterable[Partition], reason: str) -> None:
         self.released.append((reason, set(partitions)))
@@ -166,6 +174,77 @@ def test_a_join_for_new_partitions_that_ends_between_two_polls_is_taken_up(stage
         wait_until(lambda: coordinator._join_task.is_done, "the join to end while nobody polls")
         wait_until(lambda: [consumer.poll(POLL)] and len(told.owned) == 6, "the new partitions", 20)
         assert consumer.membership() is Membership.STABLE
+
+
+def test_an_answer_about_offsets_that_nobody_waited_for_is_forgotten(stage: Stages) -> None:
+    """The library keeps it by the set of partitions that was asked for, and would take it when that set comes again:
+    hours later, with an offset of then.
+    """
+    s = stage(partitions=4)
+    told = Told()
+    with member(s, told, KAFKA_SESSION_TIMEOUT_MS="20000") as consumer:
+        wait_until(lambda: [consumer.poll(POLL)] and told.owned == _all(s), "all partitions", 30)
+        coordinator = consumer._consumer._coordinator
+        forgotten = Future()
+        forgotten.success({TopicPartition(*partition): OffsetAndMetadata(0, "", -1) for partition in _all(s)})
+        s.produce([replace(cart(str(number)), partition=number % 4) for number in range(40)])
+        consumer.commit_now(dict.fromkeys(_all(s), 10), (), 5.0)
+        coordinator._offset_fetch_futures[frozenset(forgotten.value)] = forgotten
+        wait_until(lambda: [consumer.poll(POLL)] and all(consumer.position(each) == 10 for each in _all(s)), "the end")
+        coordinator.reset_generation()
+        read: list[Record] = []
+
+        def again() -> bool:
+            read.extend(record for batch in consumer.poll(POLL).values() for record in batch)
+            return bool(told.released) and told.owned == _all(s) and all(map(consumer.position, _all(s)))
+
+        wait_until(again, "the partitions again", 30)
+        assert read == []
+
+
+def test_a_late_answer_extends_the_lease_from_its_question_on(stage: Stages) -> None:
+    """The group counts from when it was asked. Who was frozen finds the answer of before, and is another's by now."""
+    s = stage(partitions=1)
+    told = Told()
+    with member(s, told, KAFKA_SESSION_TIMEOUT_MS="30000") as consumer:
+        coordinator = consumer._consumer._coordinator
+        joined, frozen_for = coordinator._process_sync_group_response, 1.5
+
+        def thaws(*answer: Any) -> Any:
+            threading.Event().wait(frozen_for)
+            return joined(*answer)
+
+        coordinator._process_sync_group_response = thaws
+        wait_until(lambda: [consumer.poll(POLL)] and told.owned, "the partition", 30)
+        lease = 30.0 - 1.0
+        assert consumer.lease_until() < time.monotonic() - frozen_for + lease
+        heartbeat = coordinator.heartbeat
+        heartbeat.sent_heartbeat()
+        heartbeat.last_send -= 25.0
+        before = consumer.lease_until()
+        heartbeat.received_heartbeat()
+        assert consumer.lease_until() == before
+        heartbeat.sent_heartbeat()
+        heartbeat.received_heartbeat()
+        assert consumer.lease_until() > before
+
+
+def test_the_last_commit_is_judged_by_its_own_answer(stage: Stages) -> None:
+    """Where the coordinator must be found first, the library hands out the lookup's end for the commit's."""
+    s = stage(partitions=1)
+    told = Told()
+    with member(s, told, KAFKA_SESSION_TIMEOUT_MS="20000") as consumer:
+        wait_until(lambda: [consumer.poll(POLL)] and told.owned, "the partition", 30)
+        coordinator = consumer._consumer._coordinator
+
+        async def refuse(*_: Any) -> None:
+            raise RebalanceInProgressError
+
+        coordinator._send_offset_commit_request = refuse
+        coordinator.coordinator_dead("a lost connection")
+        going, told.owned = {TopicPartition(*partition) for partition in told.owned}, set()
+        consumer._consumer._net.run(consumer._listener.on_partitions_revoked, going)
+        assert [type(error) for error in told.refused] == [RebalanceInProgressError]
 
 
 def test_a_poll_waits_while_a_heartbeat_is_overdue(stage: Stages) -> None:

@@ -50,7 +50,7 @@ class GroupConsumer:
         self._static = settings.group_instance_id is not None
         eager = settings.assignor != "cooperative-sticky"
         self._fenced_for = 0
-        self._joined_at = 0.0
+        self._heard_at = 0.0
         # What starts before the lease has ended is over before the session is, unless that is very short.
         session = settings.session_timeout_ms / 1000
         self._lease = max(session - in_flight_at_most, session * 2 / 3)
@@ -83,7 +83,7 @@ class GroupConsumer:
         # Under eager assignors every rebalance hands out everything in one round.
         self._joins_once_more = self._static and not eager
         self._watch_joins(tells_generation=self._joins_once_more)
-        self._note_joins()
+        self._note_answers()
         self._wait_for_heartbeats()
         self._read_notes(rebalance)
         self._await_metadata(connect_timeout)
@@ -166,8 +166,7 @@ class GroupConsumer:
         return Membership.STABLE if "stable" in state.lower() else Membership.JOINING
 
     def lease_until(self) -> float:
-        answered_at: float = self._consumer._coordinator.heartbeat.last_receive
-        return max(answered_at, self._joined_at) + self._lease
+        return self._heard_at + self._lease
 
     def _finish_join(self) -> None:
         """A join that has begun is needed until it has ended.
@@ -217,15 +216,34 @@ class GroupConsumer:
 
         coordinator.group_protocols = group_protocols
 
-    def _note_joins(self) -> None:
-        """The end of a join is a word from the coordinator as a heartbeat's answer is."""
+    def _note_answers(self) -> None:
+        """A heartbeat's answer, and the end of a join, are words from the group, which counts from when it was asked.
+
+        An answer may have lain there while this process was frozen; its partitions may be others' by then.
+        """
         coordinator = self._consumer._coordinator
-        enable = coordinator._enable_heartbeat
+        heartbeat, enable = coordinator.heartbeat, coordinator._enable_heartbeat
+        received, joined = heartbeat.received_heartbeat, coordinator._process_join_group_response
+        synced_at = 0.0
+
+        def received_heartbeat() -> None:
+            received()
+            self._heard_at = max(self._heard_at, heartbeat.last_send)
+
+        def process_join_group_response(*args: Any) -> Any:
+            nonlocal synced_at
+            answer = joined(*args)
+            synced_at = time.monotonic()  # SyncGroup is sent next, and its end begins a session
+            return answer
 
         def enable_heartbeat() -> None:
-            self._joined_at = time.monotonic()
+            self._heard_at = max(self._heard_at, synced_at)
+            # An answer that nobody waited for would be taken when the same partitions are asked for again.
+            coordinator._offset_fetch_futures.clear()
             enable()
 
+        heartbeat.received_heartbeat = received_heartbeat
+        coordinator._process_join_group_response = process_join_group_response
         coordinator._enable_heartbeat = enable_heartbeat
 
     def _wait_for_heartbeats(self) -> None:

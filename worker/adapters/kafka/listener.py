@@ -9,11 +9,13 @@ from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from worker.core.ownership import Partition
-from worker.ports import Rebalance
+from worker.ports import Rebalance, UnavailableError
 
 #: Committed beside an offset: requests of who committed it may be under way, or still take effect. It stands there
 #: while a partition has an owner, and is taken away by one that lets it go and has left nothing unclear.
 UNCLEAR = "optico-worker: unclear"
+#: A rebalance waits at most this long for its last commit (s).
+_COMMITTED_WITHIN = 5.0
 
 
 class Listener(AsyncConsumerRebalanceListener):  # type: ignore[misc]
@@ -67,9 +69,13 @@ class Listener(AsyncConsumerRebalanceListener):  # type: ignore[misc]
             self._rebalance.release(partitions, "revoked")
 
     async def _commit(self, offsets: Mapping[Partition, int], unclear: Collection[Partition]) -> Exception | None:
-        future = self._consumer.commit_async(offsets_to_commit(offsets, unclear))
+        until = time.monotonic() + _COMMITTED_WITHIN
         try:
-            await self._consumer._manager.wait_for(future, 5_000)
+            # Without a coordinator the library hands out its lookup's end for that of the commit.
+            if not await self._consumer._coordinator.ensure_coordinator_ready_async(_COMMITTED_WITHIN * 1000):
+                return UnavailableError("the group's coordinator is not known")
+            future = self._consumer.commit_async(offsets_to_commit(offsets, unclear))
+            await self._consumer._manager.wait_for(future, (until - time.monotonic()) * 1000)
         except KafkaError as error:
             failure: Exception = error
             return failure
