@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from sys import getsizeof
 
 import structlog
 
@@ -25,6 +26,8 @@ JOINING_POLL_TIMEOUT = 0.8
 #: Time between two looks at the group's size and the rate's share, and between two at the log ends (s).
 TICK = 1.0
 ENDS_INTERVAL = 10.0
+#: What a header takes besides its name and value (bytes).
+_PAIR = 80
 
 
 @dataclass(slots=True)
@@ -185,4 +188,6 @@ def _occurred_at(record: Record, event: Decoded, wall_now: float) -> float:
 
 
 def _size(record: Record) -> int:
-    return len(record.value or b"") + len(record.key or b"") + sum(len(value or b"") for _, value in record.headers)
+    """What waits of it (bytes). Headers count as the interpreter has them: a producer may write a great many."""
+    headers = sum(getsizeof(name) + getsizeof(value) + _PAIR for name, value in record.headers)
+    return len(record.value or b"") + len(record.key or b"") + headers
