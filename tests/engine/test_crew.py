@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 
 from tests.brokers.tools import wait_until
+from tests.core.support import box
 from tests.engine.test_desk import a_desk, add
 from worker.engine import crew as crew_module
 from worker.engine.crew import Crew
+from worker.engine.desk import Desk
 from worker.engine.view import View
 from worker.ports import Membership
 
@@ -67,6 +69,19 @@ def test_threads_that_stay_are_named(crew: Crew) -> None:
     assert crew.join(0) == ["sender-0"]
     stop.set()
     wait_until(lambda: crew.join(0) == [], "the thread to end")
+
+
+def test_letters_that_do_not_come_back_are_a_failure(clock: Clock) -> None:
+    made = box(dead_letters=True)
+    made.refuse()
+    desk = Desk(made.outbox, clock)
+    crew = Crew(desk, View(beat_at=float("inf")), request_timeout=5.0)
+    letters = desk.take_letters()
+    assert letters
+    clock.now += crew_module.LETTERS_OVERDUE + 1
+    assert "dead letters" in str(crew.stalled())
+    desk.letters_written(letters, [])
+    assert crew.stalled() is None
 
 
 def test_a_poll_loop_that_stands_still_is_a_failure(crew: Crew, clock: Clock) -> None:

@@ -229,6 +229,16 @@ def test_a_late_answer_extends_the_lease_from_its_question_on(stage: Stages) -> 
         assert consumer.lease_until() > before
 
 
+def test_who_has_not_heard_from_the_group_for_as_long_as_its_lease_does_not_call_itself_stable(stage: Stages) -> None:
+    s = stage(partitions=1)
+    told = Told()
+    with member(s, told, KAFKA_SESSION_TIMEOUT_MS="30000") as consumer:
+        wait_until(lambda: [consumer.poll(POLL)] and consumer.membership() is Membership.STABLE, "the group", 30)
+        consumer._heard_at -= 30.0  # as if no heartbeat had been answered since
+        assert consumer.membership() is Membership.DISCONNECTED
+        wait_until(lambda: [consumer.poll(POLL)] and consumer.membership() is Membership.STABLE, "an answer", 10)
+
+
 def test_the_last_commit_is_judged_by_its_own_answer(stage: Stages) -> None:
     """Where the coordinator must be found first, the library hands out the lookup's end for the commit's."""
     s = stage(partitions=1)

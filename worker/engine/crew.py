@@ -18,6 +18,8 @@ POLL_STALLED_AFTER = 60.0
 UNSTABLE_FOR_TOO_LONG = 150.0
 #: Beyond a request's deadline: a sender that is still in it then will not come back.
 REQUEST_OVERDUE = 30.0
+#: Letters are written, or come back, within half a minute; longer only where each of them must be written alone.
+LETTERS_OVERDUE = 300.0
 
 
 @dataclass(slots=True)
@@ -64,9 +66,11 @@ class Crew:
         if now - self.view.beat_at > POLL_STALLED_AFTER:
             return f"the poll loop has not turned for {now - self.view.beat_at:.0f} s"
         with self.desk.outbox() as outbox:
-            started = outbox.oldest_start()
+            started, letters_since = outbox.oldest_start(), self.desk.letters_since
         if started is not None and now - started > self.request_timeout + REQUEST_OVERDUE:
             return f"a request has not come back for {now - started:.0f} s"
+        if letters_since is not None and now - letters_since > LETTERS_OVERDUE:
+            return f"dead letters have been on their way for {now - letters_since:.0f} s"
         return None
 
     def inspect(self) -> None:

@@ -29,6 +29,8 @@ class Desk:
         self._due = threading.Condition(self._lock)
         self._mail = threading.Condition(self._lock)
         self._alarm: float | None = None
+        #: When letters were handed out that did not come back yet.
+        self.letters_since: float | None = None
         self._closed = False
 
     @contextmanager
@@ -66,6 +68,7 @@ class Desk:
                 now = self.clock()
                 letters = self._outbox.letters.take(now, LETTERS_AT_ONCE)
                 if letters:
+                    self.letters_since = now
                     return letters
                 wake_at = self._outbox.letters.wake_at(now)
                 self._mail.wait(None if wake_at is None else max(0.0, wake_at - now))
@@ -73,6 +76,7 @@ class Desk:
 
     def letters_written(self, written: list[Letter], failed: list[Letter]) -> None:
         with self._lock:
+            self.letters_since = None
             for letter in written:
                 self._outbox.letter_written(letter)
             if failed:

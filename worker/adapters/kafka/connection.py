@@ -1,6 +1,7 @@
 """How every client of the cluster connects, and what its errors mean."""
 
 import ssl
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,9 +12,37 @@ from kafka.errors import (
     UnsupportedSaslMechanismError,
 )
 from kafka.net.compat import KafkaNetClient
+from kafka.net.transport import KafkaSSLTransport
 
 from worker.ports import FatalError, UnavailableError
 from worker.settings import Kafka
+
+#: The other side of a TLS handshake has as long (s).
+HANDSHAKE_WITHIN = 10.0
+
+
+async def _handshake(transport: Any) -> None:
+    """In the place of the library's, which waits for the other side without end, and all that is to be sent there too.
+
+    So a broker's address where somebody accepts and says nothing would stop the client, and nobody would notice.
+    """
+    until = time.monotonic() + HANDSHAKE_WITHIN
+    try:
+        while True:
+            try:
+                transport._sock.do_handshake()
+            except ssl.SSLWantReadError:
+                await transport._net.wait_read(transport._sock, until)
+            except ssl.SSLWantWriteError:
+                await transport._net.wait_write(transport._sock, until)
+            else:
+                return
+    except BaseException as error:
+        transport.abort(error)
+        raise
+
+
+KafkaSSLTransport.handshake = _handshake
 
 
 def connection(settings: Kafka) -> dict[str, Any]:

@@ -162,8 +162,10 @@ class GroupConsumer:
     def membership(self) -> Membership:
         if self._consumer._coordinator.coordinator_unknown():
             return Membership.DISCONNECTED
-        state = str(self._consumer.group_metadata().state)
-        return Membership.STABLE if "stable" in state.lower() else Membership.JOINING
+        if "stable" not in str(self._consumer.group_metadata().state).lower():
+            return Membership.JOINING
+        # A coordinator that is known and says nothing: what the client takes for a membership may be none.
+        return Membership.STABLE if time.monotonic() < self.lease_until() else Membership.DISCONNECTED
 
     def lease_until(self) -> float:
         return self._heard_at + self._lease
