@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from tests.brokers.tools import Record, group_members, produce, read_all, wait_until
@@ -181,6 +182,32 @@ def test_rejected_records_become_dead_letters_before_they_are_committed(stage: S
     assert b"products" in headers["dlq.message"]
     assert headers["dlq.redrives"] == b"0"
     assert KEY.encode() not in repr(written).encode()
+
+
+class Latin(str):
+    """A header's name as a producer may write it that does not know of UTF-8: neither clients nor brokers look."""
+
+    __slots__ = ()
+
+    def encode(self, *_: object) -> bytes:
+        return super().encode("latin-1")
+
+
+def test_a_header_whose_name_is_no_utf8_stops_nobody(stage: Stages, topic: TopicFactory) -> None:
+    """The client takes the whole batch for damaged, and what can't be read would end one owner after the other."""
+    s = stage()
+    letters = topic()
+    headers = ((Latin("caf\xe9"), b"1"), ("tea", b"2"))
+    records = [cart("1", 1), cart("1", 2), cart("2", products="no"), cart("3", 3)]
+    s.produce([replace(record, headers=headers if at % 2 == 0 else ()) for at, record in enumerate(records)])
+    s.produce([replace(cart("4", 4), headers=headers)], compression="gzip")
+    with worker(**s.settings(KAFKA_DLQ_TOPIC=letters)) as w:
+        s.wait_all_committed()
+        assert w.stop() == 0
+    assert {id_: version(params) for (_, id_), params in s.held().items()} == {"1": 2, "3": 3, "4": 4}
+    (letter,) = read_all(s.bootstrap, letters)
+    assert dict(letter.headers)[r"caf\xe9"] == b"1"
+    assert dict(letter.headers)["tea"] == b"2"
 
 
 def test_scram_over_tls_with_an_own_authority(kafka_cluster: ClusterFactory) -> None:
