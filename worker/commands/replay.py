@@ -20,6 +20,7 @@ _RESET_READS = ("KAFKA_",)
 _RESETS = ("to_datetime", "to_earliest", "to_latest", "to_offset", "shift_by", "by_duration")
 _ALONGSIDE = {"start": "--from", "stop": "--to", "ids": "--id", "rate": "--max-requests-per-second"}
 _DEFAULT_RATE = 50.0
+_RATE = click.FloatRange(0, 1_000_000)
 _PLACE = "A date and time with a zone, earliest, or TOPIC:PARTITION:OFFSET (repeatable)."
 
 
@@ -43,7 +44,7 @@ _PLACE = "A date and time with a zone, earliest, or TOPIC:PARTITION:OFFSET (repe
 @click.option("--from", "start", metavar="PLACE", multiple=True, help=f"Alongside: where the range begins. {_PLACE}")
 @click.option("--to", "stop", metavar="PLACE", multiple=True, help="Where it ends, itself not included; else now.")
 @click.option("--id", "ids", metavar="ENTITY", multiple=True, help="Only this one, such as cart:42; repeatable.")
-@click.option("--max-requests-per-second", "rate", type=click.FloatRange(0), help="Default: 50. 0: no limit.")
+@click.option("--max-requests-per-second", "rate", type=_RATE, help="Default: 50. 0: no limit.")
 @click.option("--topic", "topics", multiple=True, help="Only this one of KAFKA_TOPICS; repeatable.")
 @click.option("--partition", "partitions", type=click.IntRange(0), multiple=True, help="Only this one; repeatable.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")

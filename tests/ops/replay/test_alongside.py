@@ -14,7 +14,7 @@ import pytest
 from tests.brokers.tools import Record, group_state, produce, wait_until
 from tests.integration.conftest import Stage
 from tests.integration.events import cart, order, version
-from tests.integration.process import worker
+from tests.integration.process import KEY, worker
 from tests.ops.replay.conftest import Replay, replay, summary
 
 Stages = Callable[..., Stage]
@@ -90,6 +90,16 @@ def test_what_can_not_be_delivered_is_listed_with_its_coordinates(stage: Stages)
     assert "2 delivered, 3 events rejected" in ended.stdout
     assert "secret" not in ended.output
     assert versions(s) == {"1": 7, "4": 2}
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_the_key_is_not_said_where_the_api_repeats_it(stage: Stages, options: list[str]) -> None:
+    s = stage()
+    s.api.set_faults([{"id": "1", "envelope": f"No domain for key {KEY}"}])
+    s.produce([cart("1")])
+    ended = replay(s, "--alongside", "--from", "earliest", *options)
+    assert "No domain for key ***" in ended.stdout
+    assert KEY not in ended.output
 
 
 def test_the_rate_is_its_own_and_kept(stage: Stages) -> None:

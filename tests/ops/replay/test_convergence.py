@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from tests.ops.replay.world import ENTITIES, P0, World
 from worker.core.event import Decoded
+from worker.core.outcome import DELIVERED
 from worker.ops.replay.alongside import Alongside
-from worker.ops.replay.survey import Survey
+from worker.ops.replay.survey import Refusal, Survey
 
 
 @given(seed=st.integers(0, 2**32), before=st.integers(1, 8), during=st.integers(0, 12), faults=st.integers(0, 8))
@@ -48,6 +49,22 @@ def test_each_entity_is_sent_once_where_nothing_happens_meanwhile() -> None:
     assert replay.requests == len(ENTITIES)
     assert world.held == world.newest()
     assert replay.report().complete
+
+
+def test_a_rejection_of_what_was_replaced_says_nothing_of_what_replaced_it() -> None:
+    """Both answers may be found at once, and a rejection is heard of after a delivery."""
+    world = World(Random(1), to_come=0, faults=0)
+    entity, survey = ENTITIES[0], Survey()
+    world.log = [entity, entity]
+    survey.meet(world.state(0), Decoded(entity, None, 1), in_range=True)
+    course = _replay(survey, world).course
+    list(course.feed(1))
+    assert course.newer(entity, world.state(1))
+    course.answer(entity, DELIVERED, 0.0)
+    course.reject(entity, Refusal(world.state(0).at, "cart", "unknown_visit_id", "Unknown visit_id"))
+    assert not course.rejected
+    course.reject(entity, Refusal(world.state(1).at, "cart", "unknown_visit_id", "Unknown visit_id"))
+    assert set(course.rejected) == {entity}
 
 
 def test_a_report_tells_where_the_unfinished_stand() -> None:

@@ -39,6 +39,7 @@ def invoke(*arguments: str, **settings: str | None) -> tuple[int, str]:
         (["--alongside", "--from", "earliest", "--id", "42"], "names no entity"),
         (["--alongside", "--from", "08:00"], "no date and time"),
         (["--alongside", "--from", "earliest", "--max-requests-per-second", "-1"], "-1"),
+        (["--alongside", "--from", "earliest", "--max-requests-per-second", "inf"], "inf"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

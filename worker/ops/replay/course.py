@@ -88,6 +88,9 @@ class Course:
             self.rejected.pop(entity, None)
 
     def reject(self, entity: Entity, refusal: Refusal) -> None:
+        """Unless a newer state was handed out since: then that one's answer counts, which may have come already."""
+        if refusal.at != self.open[entity].state.at:
+            return
         self.rejected[entity] = refusal
         self.failing.pop(entity, None)
 

@@ -1,5 +1,6 @@
 """A replay beside the worker, from its options to its summary."""
 
+import shlex
 import signal
 import sys
 import time
@@ -69,7 +70,10 @@ def alongside(settings: Settings, order: Order, *, as_json: bool) -> bool:
         report = _replay(settings, order, range_)
     except (OSError, ValueError) as error:
         raise CommandError(f"the HTTP client can't be set up: {error}") from error
-    show(report, range_, time.monotonic() - started, as_json=as_json)
+    options = [f"--id {shlex.quote(str(entity))}" for entity in sorted(order.ids)]
+    options.append(f"--max-requests-per-second {order.per_second:g}")
+    seconds, mask = time.monotonic() - started, logs.Mask(settings.secrets)
+    show(report, range_, seconds, options=options, mask=mask, as_json=as_json)
     return report.complete
 
 

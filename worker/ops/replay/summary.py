@@ -1,6 +1,7 @@
 """What a replay beside the worker did, for people and for programs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -14,8 +15,21 @@ from worker.ops.terminal import emit, note, table
 _COLUMNS = ("topic", "partition", "offset", "entity", "reason", "message")
 
 
-def show(report: Report, spans: Mapping[Partition, Span], seconds: float, *, as_json: bool) -> None:
-    """The summary goes to standard output; what is left to do, beside it."""
+def show(
+    report: Report,
+    spans: Mapping[Partition, Span],
+    seconds: float,
+    *,
+    options: Sequence[str],
+    mask: Callable[[str], str],
+    as_json: bool,
+) -> None:
+    """The summary goes to standard output; what is left to do, with these options again, beside it.
+
+    `mask` takes the secrets out of a text: the API may repeat the key that it was sent.
+    """
+    for refusals in (report.refusals, report.failing):
+        refusals[:] = [replace(refusal, message=mask(refusal.message)) for refusal in refusals]
     if as_json:
         emit(_document(report, spans, seconds))
     else:
@@ -32,10 +46,10 @@ def show(report: Report, spans: Mapping[Partition, Span], seconds: float, *, as_
     if not report.entities and not report.refusals:
         note("nothing in the range is to be sent")
     if report.unsent or report.unchecked:
-        _say_what_is_left(report, spans)
+        _say_what_is_left(report, spans, options)
 
 
-def _say_what_is_left(report: Report, spans: Mapping[Partition, Span]) -> None:
+def _say_what_is_left(report: Report, spans: Mapping[Partition, Span], options: Sequence[str]) -> None:
     if report.unchecked:
         note(
             f"{_count(report.unchecked, 'entity was', 'entities were')} sent, or about to be, and not checked:"
@@ -48,7 +62,7 @@ def _say_what_is_left(report: Report, spans: Mapping[Partition, Span]) -> None:
     )
     note(
         f"stopped: {done} of {report.entities} entities are done; the same command is safe to repeat,"
-        f" and this goes on where it stood: --alongside {places}"
+        f" and this goes on where it stood: --alongside {' '.join([places, *options])}"
     )
 
 
