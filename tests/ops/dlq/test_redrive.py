@@ -1,4 +1,7 @@
+import itertools
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -6,6 +9,7 @@ from tests.brokers.tools import Record, produce
 from tests.integration.events import cart, order
 from tests.ops.dlq.conftest import Post
 from tests.ops.program import optico
+from worker.adapters.kafka.writer import NewRecord, Writer
 
 
 def headers(record: Record) -> dict[str, bytes]:
@@ -171,10 +175,73 @@ def test_another_record_at_a_truncated_letters_place_does_not_go_back(post: Post
         post.bootstrap, post.letters, [post.letter(Record(b"cart:9", b"", (), 1, 0, written[0].offset), truncated=True)]
     )
 
-    answer = post.dlq("redrive", "--execute")
+    answer = post.dlq("redrive", "--force", "--execute")
 
+    assert post.redrive("--execute") == [("0", "refused")]
     assert (answer.code, [row["outcome"] for row in answer.rows]) == (1, ["failed"])
     assert post.end() == 1
+
+
+@pytest.mark.parametrize("in_between", [[cart("5", 2)], [cart("5", 2), cart("5", 3)]])
+def test_what_changes_while_copies_are_written_wins(
+    post: Post, monkeypatch: pytest.MonkeyPatch, in_between: list[Record]
+) -> None:
+    """It stands before the copy, as the newest state by time, and would lose to it for good."""
+    post.reject(post.write([cart(str(number)) for number in range(6)]))
+    write = Writer.write
+    changes = iter(in_between)
+
+    def written(writer: Writer, records: Sequence[NewRecord]) -> list[int | str]:
+        answers: list[int | str] = []
+        for record in records:
+            if record.key == b"cart:5" and (change := next(changes, None)) is not None:
+                post.write([change])
+            answers += write(writer, [record])
+        return answers
+
+    monkeypatch.setattr(Writer, "write", written)
+    answer = post.dlq("redrive", "--execute", "--json")
+
+    assert [line["outcome"] for line in answer.json_lines] == ["redriven"] * 6
+    assert "came meanwhile" in answer.json_lines[-1]["detail"]
+    mine = [record for record in post.records() if record.key == b"cart:5"]
+    assert (mine[-1].value, mine[-1].headers) == (in_between[-1].value, in_between[-1].headers)
+    assert post.redrive("--execute") == []
+
+
+def test_a_cart_that_never_stops_changing_is_said(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    post.reject(post.write([cart("1")]))
+    write, number = Writer.write, itertools.count(2)
+
+    def written(writer: Writer, records: Sequence[NewRecord]) -> list[int | str]:
+        post.write([cart("1", next(number))])
+        return write(writer, records)
+
+    monkeypatch.setattr(Writer, "write", written)
+    answer = post.dlq("redrive", "--execute", "--json")
+
+    assert (answer.code, [line["outcome"] for line in answer.json_lines]) == (1, ["failed"])
+    assert "changes too often" in answer.json_lines[0]["detail"]
+
+
+def test_where_the_log_is_another_one_nothing_goes_back_unasked(post: Post) -> None:
+    """A topic that was created anew has others at its offsets, and what is newer stands before the letter's."""
+    (newer, other) = post.write([cart("1", 2), cart("2")])
+    post.reject([replace(newer, value=cart("1").value, offset=500)])
+    post.reject([replace(other, timestamp=1)])
+
+    assert sorted(post.redrive("--execute")) == [("0", "refused"), ("1", "refused")]
+    assert post.end() == 2
+
+
+@pytest.mark.parametrize(
+    "letter", [{"entity": "unknown", "id": "1"}, {"id": "1" * 1000}], ids=["of an unknown kind", "with a cut id"]
+)
+def test_a_letter_whose_id_is_no_name_is_known_by_its_key(post: Post, letter: dict[str, str]) -> None:
+    post.reject(post.write([cart("1"), cart("2")])[:1], **letter)
+    assert post.redrive() == [("0", "redrive")]
+    post.write([cart("1", 2)])
+    assert post.redrive() == [("0", "superseded")]
 
 
 def test_a_record_that_the_topic_does_not_take_keeps_no_other_from_going_back(post: Post) -> None:

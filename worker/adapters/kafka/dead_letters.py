@@ -18,6 +18,8 @@ from worker.settings import Kafka
 log = structlog.get_logger(__name__)
 
 PREFIX = "dlq."
+#: A longer id is cut (characters).
+LONGEST_ID = 1000
 #: The producer's patience for metadata and for an acknowledgement (s).
 _METADATA_WITHIN = 5.0
 _ACKNOWLEDGED_WITHIN = 15.0
@@ -112,7 +114,7 @@ class DeadLetterTopic:
             "offset": offset,
             "timestamp": content.timestamp,
             "entity": letter.kind,
-            "id": (letter.id or "")[:1000],
+            "id": (letter.id or "")[:LONGEST_ID],
             "attempts": letter.attempts,
             "failed_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "worker": self._worker,

@@ -21,7 +21,7 @@ class NewRecord:
 
     partition: Partition
     key: bytes | None
-    value: bytes
+    value: bytes | None
     headers: tuple[tuple[str, bytes], ...]
 
 

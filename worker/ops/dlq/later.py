@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterable
 
 from worker.adapters.kafka.admin import Admin
+from worker.adapters.kafka.dead_letters import LONGEST_ID
 from worker.adapters.kafka.reader import Reader
 from worker.core.event import Defaults, Invalid, Skipped
 from worker.core.ownership import Partition
@@ -29,13 +30,17 @@ class Later:
         self._begins: dict[Partition, int] = {}
         self._last: dict[tuple[Partition, _Mark], int] = {}
         self._own: set[Coordinates] = set()
+        self._ends: dict[Partition, int] = {}
+        self._times: dict[Coordinates, int | None] = {}
+        self._strangers: set[Coordinates] = set()
 
     def watch(self, chosen: Iterable[DeadLetter], others: Iterable[DeadLetter]) -> None:
         """Notes whose records matter, and that the letters' own records were there, whatever is left of the log."""
         for letter in chosen:
             if letter.origin is not None:
                 at, offset = letter.origin.at, letter.origin.offset
-                self._next[at] = min(self._next.get(at, offset + 1), offset + 1)
+                self._times[letter.origin] = letter.timestamp
+                self._next[at] = min(self._next.get(at, offset), offset)
                 self._last |= {(at, mark): max(self._last.get((at, mark), -1), offset) for mark in _marks(letter)}
         for letter in others:
             if letter.origin is not None:
@@ -44,14 +49,17 @@ class Later:
     def extent(self, partitions: Collection[Partition]) -> dict[Partition, tuple[int, int]]:
         """What `extend` would read of these, which must exist."""
         self._begins |= self._admin.begins([at for at in partitions if at not in self._begins])
-        ends = self._admin.ends(partitions)
-        return {at: (max(self._next[at], self._begins[at]), ends[at]) for at in partitions}
+        self._ends |= self._admin.ends(partitions)
+        return {at: (max(self._next[at], self._begins[at]), self._ends[at]) for at in partitions}
 
     def extend(self, ranges: dict[Partition, tuple[int, int]], step: Callable[[int], None]) -> None:
         """Reads on."""
         for at, record in self._reader.read(ranges):
             step(1)
-            if Coordinates(*at, record.offset) not in self._own:
+            place = Coordinates(*at, record.offset)
+            if self._times.get(place, record.timestamp) not in (None, record.timestamp):
+                self._strangers.add(place)
+            if place not in self._own:
                 self._see(at, record.offset, self._marks_of(record.key, record.value))
         self._next |= {at: max(end, self._next[at]) for at, (_, end) in ranges.items()}
 
@@ -73,6 +81,13 @@ class Later:
             return False
         return self._begins.get(letter.origin.at, 0) > letter.origin.offset + 1
 
+    def displaced(self, letter: DeadLetter) -> bool:
+        """Whether the log is another one than that which the letter's record was in: offsets mean nothing there."""
+        origin = letter.origin
+        if origin is None:
+            return False
+        return origin in self._strangers or self._ends.get(origin.at, origin.offset + 1) <= origin.offset
+
     def _marks_of(self, key: bytes | None, value: bytes | None) -> list[_Mark]:
         marks: list[_Mark] = [(_KEY, key)] if key else []
         match decode(value, self._defaults):
@@ -93,7 +108,8 @@ class Later:
 
 
 def _marks(letter: DeadLetter) -> list[_Mark]:
-    if letter.entity is not None and letter.id is not None:
+    """By its entity, if records can be known by that: an id of an unknown kind, or a cut one, is no name of any."""
+    if letter.entity in ("cart", "order") and letter.id is not None and len(letter.id) < LONGEST_ID:
         named: list[_Mark] = [(letter.entity, letter.id)]
         return [*named, (_KEY_OF_NAMELESS, letter.key)] if letter.key else named
     return [(_KEY, letter.key)] if letter.key else []

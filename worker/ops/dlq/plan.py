@@ -83,6 +83,9 @@ def plan(
 def judged(letter: DeadLetter, later: Later, *, force: bool) -> Step:
     """Whether it is superseded, as far as `later` has read."""
     newer = None if force else later.of(letter)
+    if not force and later.displaced(letter):
+        another = f"the log is not the one any more that {letter.origin} was in: it may be superseded (--force)"
+        return Step(letter, Fate.REFUSED, another)
     if newer is not None:
         return Step(letter, Fate.SUPERSEDED, f"{newer} is later")
     if not force and later.gap_after(letter):

@@ -28,6 +28,8 @@ from worker.settings import Kafka
 
 #: Letters between two commits: so many may be written and not yet remembered.
 BATCH = 50
+#: So often a state is written again that came while it was written.
+REPEATS_AT_MOST = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,8 @@ class _Redrive:
         self._later = Later(admin, reader, defaults)
         self.memory = Memory(admin, settings.group_id)
         self._twins: dict[Coordinates, list[Coordinates]] = {}
+        self._copies: dict[Coordinates, Coordinates] = {}
+        self._repeated: dict[Coordinates, Coordinates] = {}
         self._offsets: dict[Partition, list[int]] = {at: [] for at in self._shelf.begins}
 
     def plan(self) -> list[Step]:
@@ -103,11 +107,12 @@ class _Redrive:
                 moved(len(batch))
 
     def _put_back(self, batch: list[Step], writer: Writer) -> None:
+        records = self._records(batch)
         if not self._orders.force:  # somebody may have written since the plan was made
-            self._later.extend(self._later.extent({_origin(step.letter).at for step in batch}), lambda _: None)
-            for step in batch:
+            self._look_again(batch)
+            for step, _ in records:
                 step.fate, step.detail = (now := judged(step.letter, self._later, force=False)).fate, now.detail
-        records = self._records([step for step in batch if step.fate is Fate.REDRIVE])
+            records = [(step, record) for step, record in records if step.fate is Fate.REDRIVE]
         for (step, record), answer in zip(records, writer.write([record for _, record in records]), strict=True):
             if isinstance(answer, str):
                 step.fate, step.detail = Fate.FAILED, answer
@@ -115,8 +120,48 @@ class _Redrive:
             place = Coordinates(*record.partition, answer)
             step.fate, step.detail = Fate.REDRIVEN, f"it is {place} now"
             self._later.written(place)
+            self._copies[step.letter.where] = place
             for done in (step.letter.where, *self._twins.get(_origin(step.letter), ())):
                 self.memory.add(done)
+        if not self._orders.force:
+            self._repeat_overtaken([step for step in batch if step.fate is Fate.REDRIVEN], writer)
+
+    def _look_again(self, steps: list[Step]) -> None:
+        self._later.extend(self._later.extent({_origin(step.letter).at for step in steps}), lambda _: None)
+
+    def _repeat_overtaken(self, steps: list[Step], writer: Writer) -> None:
+        """What was written just before a copy, while nobody looked, would lose to it: it is written again, behind."""
+        for _ in range(REPEATS_AT_MOST):
+            self._look_again(steps)
+            steps = [step for step in steps if self._overtaken(step) is not None]
+            for step in steps:
+                self._repeat(step, writer)
+            steps = [step for step in steps if step.fate is Fate.REDRIVEN]
+            if not steps:
+                return
+        for step in steps:
+            step.fate, step.detail = Fate.FAILED, f"{step.detail}; its entity changes too often to be put back now"
+
+    def _overtaken(self, step: Step) -> Coordinates | None:
+        """A later record of the entity that stands before our copy, and is not what we have repeated."""
+        newer, where = self._later.of(step.letter), step.letter.where
+        overtaken = newer is not None and newer < self._copies[where] and newer != self._repeated.get(where)
+        return newer if overtaken else None
+
+    def _repeat(self, step: Step, writer: Writer) -> None:
+        newer = self._overtaken(step)
+        assert newer is not None  # noqa: S101 - for the type checker
+        record = self._shelf.values([newer]).get(newer)
+        headers = tuple((name, bytes(value or b"")) for name, value in record.headers) if record else ()
+        (answer,) = writer.write([NewRecord(newer.at, record.key, record.value, headers)]) if record else ("deleted",)
+        if isinstance(answer, str):
+            step.fate = Fate.FAILED
+            step.detail += f"; {newer} came meanwhile, is newer, and can't be written behind it: {answer}"
+            return
+        place = Coordinates(*newer.at, answer)
+        step.detail += f", and {newer}, which came meanwhile, {place}"
+        self._later.written(place)
+        self._copies[step.letter.where], self._repeated[step.letter.where] = place, newer
 
     def _records(self, steps: list[Step]) -> list[tuple[Step, NewRecord]]:
         found = self._shelf.values([_place(step.letter) for step in steps])
@@ -135,7 +180,7 @@ class _Redrive:
         """Those that were chosen and are not done, and all others; without their values."""
         chosen: list[DeadLetter] = []
         others: list[DeadLetter] = []
-        for letter, _ in self._shelf.letters(None if self._orders.again else self.memory.starts()):
+        for letter in self._shelf.summaries(None if self._orders.again else self.memory.starts()):
             self._offsets[letter.where.at].append(letter.where.offset)
             wanted = letter in self._orders.selection and (self._orders.again or letter.where not in self.memory)
             (chosen if wanted else others).append(letter)

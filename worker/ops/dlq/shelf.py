@@ -1,7 +1,7 @@
 """The dead-letter topic, read from a given place to its present end."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from worker.adapters.kafka.admin import Admin
 from worker.adapters.kafka.reader import Reader
@@ -66,6 +66,10 @@ class Shelf:
             for partition, record in self._reader.read(ranges):
                 step(1)
                 yield DeadLetter.of(partition, record), record
+
+    def summaries(self, starts: Mapping[Partition, int] | None = None) -> Iterator[DeadLetter]:
+        """The same without headers, to be kept: there may be very many."""
+        return (replace(letter, headers=()) for letter, _ in self.letters(starts))
 
     def starts(self, since: float | None) -> Mapping[Partition, int]:
         """Where letters of that time or later begin, at the latest."""

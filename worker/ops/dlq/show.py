@@ -1,13 +1,14 @@
 """`optico-worker dlq list` and `dlq show`: they read, and leave no trace."""
 
 import base64
-from collections import deque
+from heapq import nlargest
+from itertools import count
 from typing import Any
 
 from worker.adapters.kafka.admin import open_admin
 from worker.adapters.kafka.reader import Reader
 from worker.ops import terminal
-from worker.ops.dlq.letter import DeadLetter, instant
+from worker.ops.dlq.letter import Coordinates, DeadLetter, instant
 from worker.ops.dlq.shelf import Selection, Shelf
 from worker.ops.terminal import CommandError
 from worker.ports import Record
@@ -20,16 +21,22 @@ def list_letters(settings: Kafka, topic: str, selection: Selection, *, limit: in
     """Prints the letters in order of their failing, the newest `limit` of them; returns the exit code."""
     with open_admin(settings) as admin, Reader(settings) as reader:
         shelf = Shelf(admin, reader, topic)
-        read = (letter for letter, _ in shelf.letters(shelf.starts(selection.since)) if letter in selection)
-        found = sorted(read, key=lambda letter: (letter.failed_at or 0.0, letter.where))
-    shown = deque(found, limit)
+        read = (letter for letter in shelf.summaries(shelf.starts(selection.since)) if letter in selection)
+        numbers = count()
+        chosen = (letter for letter, _ in zip(read, numbers, strict=False))
+        shown = sorted(chosen if limit is None else nlargest(limit, chosen, _by_failure), key=_by_failure)
+        total = next(numbers)
     if as_json:
         for letter in shown:
             terminal.emit_line(letter.summary())
         return 0
     terminal.table(f"Dead letters on {topic}", _COLUMNS, map(_row, shown))
-    terminal.note(f"{len(shown):,} of {len(found):,} dead letters" if len(shown) < len(found) else _many(len(found)))
+    terminal.note(f"{len(shown):,} of {total:,} dead letters" if len(shown) < total else _many(total))
     return 0
+
+
+def _by_failure(letter: DeadLetter) -> tuple[float, Coordinates]:
+    return letter.failed_at or 0.0, letter.where
 
 
 def show_letters(settings: Kafka, topic: str, selection: Selection, *, as_json: bool) -> int:
