@@ -74,7 +74,7 @@ def test_no_variable_exists_beyond_the_contract() -> None:
         ),
         ("KAFKA_ASSIGNOR", "range", "range"),
         ("KAFKA_SECURITY_PROTOCOL", "ssl", "SSL"),
-        ("KAFKA_SESSION_TIMEOUT_MS", "1000", 1000),
+        ("KAFKA_SESSION_TIMEOUT_MS", "18000", 18000),
         ("OPTICO_URL", "http://127.0.0.1:8080/", "http://127.0.0.1:8080"),
         ("OPTICO_URL", "https://gateway.example/optico/", "https://gateway.example/optico"),
         ("OPTICO_TIMEOUT_SECONDS", "2.5", 2.5),

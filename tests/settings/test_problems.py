@@ -49,6 +49,7 @@ from worker.settings import SettingsError, load
         ("OPTICO_TIMEOUT_SECONDS", "nan", "a number above 0"),
         ("OPTICO_TIMEOUT_SECONDS", "five", "'five' is not a number"),
         ("OPTICO_TIMEOUT_SECONDS", "1e300", "out of range"),
+        ("OPTICO_TIMEOUT_SECONDS", "46", "out of range"),
         ("OPTICO_MAX_CONCURRENCY", "0", "from 1"),
         ("OPTICO_MAX_REQUESTS_PER_SECOND", "-1", "from 0"),
         ("OPTICO_CA_FILE", "/nowhere/ca.pem", "No such file"),

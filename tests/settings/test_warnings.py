@@ -3,7 +3,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.settings.environments import LEAST
+from worker.adapters.kafka.consumer import MAX_POLL_INTERVAL
+from worker.adapters.kafka.listener import COMMITTED_WITHIN
+from worker.app import REVOKE_MARGIN
+from worker.engine.crew import POLL_STALLED_AFTER
 from worker.settings import FIELDS, load
+from worker.settings.model import LONGEST_TIMEOUT
 
 
 def warnings(**variables: str) -> tuple[str, ...]:
@@ -103,3 +108,17 @@ def test_a_password_that_travels_in_clear_is_warned_of() -> None:
 
     assert "travels in clear" in warnings(**sasl, KAFKA_SASL_MECHANISM="PLAIN")[0]
     assert warnings(**sasl, KAFKA_SASL_MECHANISM="SCRAM-SHA-512") == ()
+
+
+@pytest.mark.parametrize(("timeout", "session"), [("5", "20000"), ("0.5", "4500"), ("45", "138000")])
+def test_a_deadline_beside_its_session_is_unusual_from_a_third_on(timeout: str, session: str) -> None:
+    """What a worker that is cut off began before its lease ended is over then, before others own its partitions."""
+    settings = {"OPTICO_TIMEOUT_SECONDS": timeout, "WORKER_DRAIN_TIMEOUT_SECONDS": "60"}
+    assert warnings(**settings, KAFKA_SESSION_TIMEOUT_MS=session) == ()
+    (said,) = warnings(**settings, KAFKA_SESSION_TIMEOUT_MS=str(int(session) - 3000))
+    assert said.startswith("OPTICO_TIMEOUT_SECONDS: is long beside KAFKA_SESSION_TIMEOUT_MS")
+
+
+def test_a_rebalance_never_waits_for_requests_as_long_as_a_poll_may_take() -> None:
+    longest = LONGEST_TIMEOUT + REVOKE_MARGIN + COMMITTED_WITHIN
+    assert longest < min(POLL_STALLED_AFTER, MAX_POLL_INTERVAL)

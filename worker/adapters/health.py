@@ -1,9 +1,11 @@
 """`/metrics`, `/healthz` and `/readyz` over HTTP. Served from the first moment, before Kafka is connected."""
 
 import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from socket import AF_INET6
+from socket import AF_INET6, SHUT_RDWR
 from typing import Any
 
 import orjson
@@ -12,8 +14,10 @@ from worker.ports import Health
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _OK, _NOT_FOUND, _NOT_ALLOWED, _UNAVAILABLE = 200, 404, 405, 503
-#: A client that says nothing keeps its thread no longer than this (s).
+#: A client keeps its thread no longer than this, however slowly it speaks or reads (s).
 _PATIENCE = 10.0
+#: Connections at a time. More would take the sockets that the worker itself needs; they are closed at once.
+_AT_ONCE = 64
 
 
 class HealthServer:
@@ -56,13 +60,34 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 128  # a full one costs a probe the second that it has
     block_on_close = False
 
+    def __init__(self, *args: Any) -> None:
+        self._open: dict[Any, float] = {}
+        super().__init__(*args)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if len(self._open) >= _AT_ONCE:
+            self.shutdown_request(request)
+            return
+        self._open[request] = time.monotonic() + _PATIENCE
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self._open.pop(request, None)
+        super().shutdown_request(request)
+
+    def service_actions(self) -> None:
+        """Between two looks at the listener: cuts off who is out of time. Its thread ends by that."""
+        now = time.monotonic()
+        for request in [each for each, until in list(self._open.items()) if until < now]:
+            with suppress(OSError):
+                request.shutdown(SHUT_RDWR)
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that went away is its own affair."""
 
 
 class _Handler(BaseHTTPRequestHandler):
     pages: dict[str, Callable[[], tuple[int, str, bytes]]]
-    timeout = _PATIENCE
     server_version = "optico-worker"
     sys_version = ""
 

@@ -24,6 +24,8 @@ from worker.settings.fields import (
 
 Value = TypeVar("Value")
 HOUR_MS = 3_600_000
+#: Of a request (s). A rebalance waits for those in flight, and a poll loop that stands for a minute is a failure.
+LONGEST_TIMEOUT = 45
 
 
 class Group(BaseModel):
@@ -130,7 +132,7 @@ class Optico(Group):
         secret=True,
     )
     timeout_seconds: FiniteFloat = variable(
-        5, "Deadline of a request, from connecting to the last byte.", gt=0, le=3600
+        5, "Deadline of a request, from connecting to the last byte.", gt=0, le=LONGEST_TIMEOUT
     )
     max_concurrency: int = variable(32, "Requests in flight, at most.", ge=1, le=1024)
     max_requests_per_second: FiniteFloat = variable(

@@ -17,6 +17,11 @@ def unusual(kafka: Kafka, optico: Optico) -> Iterator[str]:
         yield "KAFKA_SSL_CAFILE, KAFKA_SSL_CERTFILE: have no effect, as KAFKA_SECURITY_PROTOCOL is not an SSL one"
     if kafka.security_protocol == "SASL_PLAINTEXT" and kafka.sasl_mechanism == "PLAIN":
         yield "KAFKA_SECURITY_PROTOCOL: is SASL_PLAINTEXT, so Kafka's password travels in clear; use SASL_SSL"
+    if optico.timeout_seconds + 1 > kafka.session_timeout_ms / 3000:
+        yield (
+            "OPTICO_TIMEOUT_SECONDS: is long beside KAFKA_SESSION_TIMEOUT_MS, so a request of a worker that is cut off"
+            " may end after others own its partitions; let the session last three times as long, and three seconds"
+        )
 
 
 def _loopback(host: str) -> bool:

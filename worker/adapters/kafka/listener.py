@@ -15,7 +15,7 @@ from worker.ports import Rebalance, UnavailableError
 #: while a partition has an owner, and is taken away by one that lets it go and has left nothing unclear.
 UNCLEAR = "optico-worker: unclear"
 #: A rebalance waits at most this long for its last commit (s).
-_COMMITTED_WITHIN = 5.0
+COMMITTED_WITHIN = 5.0
 
 
 class Listener(AsyncConsumerRebalanceListener):  # type: ignore[misc]
@@ -69,10 +69,10 @@ class Listener(AsyncConsumerRebalanceListener):  # type: ignore[misc]
             self._rebalance.release(partitions, "revoked")
 
     async def _commit(self, offsets: Mapping[Partition, int], unclear: Collection[Partition]) -> Exception | None:
-        until = time.monotonic() + _COMMITTED_WITHIN
+        until = time.monotonic() + COMMITTED_WITHIN
         try:
             # Without a coordinator the library hands out its lookup's end for that of the commit.
-            if not await self._consumer._coordinator.ensure_coordinator_ready_async(_COMMITTED_WITHIN * 1000):
+            if not await self._consumer._coordinator.ensure_coordinator_ready_async(COMMITTED_WITHIN * 1000):
                 return UnavailableError("the group's coordinator is not known")
             future = self._consumer.commit_async(offsets_to_commit(offsets, unclear))
             await self._consumer._manager.wait_for(future, (until - time.monotonic()) * 1000)

@@ -1,0 +1,59 @@
+"""The pages for probes and Prometheus, beside clients that mean harm, or are broken."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from urllib.request import urlopen
+
+import pytest
+
+from tests.brokers.tools import wait_until
+from worker.adapters import health
+from worker.adapters.health import HealthServer
+from worker.ports import Health
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[HealthServer]:
+    monkeypatch.setattr(health, "_PATIENCE", 0.5)
+    well = Health(())
+    running = HealthServer("127.0.0.1", 0, metrics=lambda: b"x 1\n", healthz=lambda: well, readyz=lambda: well)
+    yield running
+    running.close()
+
+
+def connected(server: HealthServer) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", server.port), timeout=5)
+
+
+def cut_off(client: socket.socket) -> bool:
+    """Says one more byte, and looks whether anybody listens."""
+    try:
+        client.sendall(b"x")
+        client.settimeout(0.05)
+        return client.recv(1) == b""
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
+
+
+def test_a_client_that_drips_is_cut_off(server: HealthServer) -> None:
+    with connected(server) as client:
+        client.sendall(b"GET /metrics HTTP/1.1\r\nX-Drip: ")
+        wait_until(lambda: cut_off(client), "the end of the connection", 5)
+
+
+def test_many_clients_take_neither_threads_nor_sockets_without_end(server: HealthServer) -> None:
+    before = threading.active_count()
+    clients = [connected(server) for _ in range(200)]
+    try:
+        refused = wait_until(lambda: sum(map(cut_off, clients)) or None, "some to be refused")
+        assert refused
+        assert threading.active_count() - before <= health._AT_ONCE
+        wait_until(lambda: all(map(cut_off, clients)), "all of them to be cut off", 10)
+        with urlopen(f"http://127.0.0.1:{server.port}/healthz", timeout=5) as answer:
+            assert answer.status == 200
+    finally:
+        for client in clients:
+            client.close()
