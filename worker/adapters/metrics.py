@@ -43,7 +43,7 @@ HELP: Mapping[str, str] = {
     "assigned_partitions": "Partitions that this worker owns.",
     "intake_paused": "1 while reading is paused for this reason.",
     "sending_paused": "1 while sending is paused for this reason.",
-    "rebalances_total": "Partitions that came or went.",
+    "rebalances_total": "Times that partitions came or went.",
     "commits_total": "Offset commits.",
     "last_poll_timestamp_seconds": "When the poll loop last turned.",
     "last_delivery_timestamp_seconds": "When the API last accepted an event.",

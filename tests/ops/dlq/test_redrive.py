@@ -10,6 +10,7 @@ from tests.integration.events import cart, order
 from tests.ops.dlq.conftest import Post
 from tests.ops.program import optico
 from worker.adapters.kafka.writer import NewRecord, Writer
+from worker.ports import UnavailableError
 
 
 def headers(record: Record) -> dict[str, bytes]:
@@ -207,6 +208,25 @@ def test_what_changes_while_copies_are_written_wins(
     mine = [record for record in post.records() if record.key == b"cart:5"]
     assert (mine[-1].value, mine[-1].headers) == (in_between[-1].value, in_between[-1].headers)
     assert post.redrive("--execute") == []
+
+
+def test_what_was_put_back_before_the_brokers_went_away_is_remembered(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    post.reject(post.write([cart("1"), cart("2")]))
+    write = Writer._write
+
+    def gone(writer: Writer, record: NewRecord) -> int | str:
+        if record.key == b"cart:2":
+            raise UnavailableError("writing: no broker")
+        return write(writer, record)
+
+    with monkeypatch.context() as away:
+        away.setattr(Writer, "_write", gone)
+        answer = post.dlq("redrive", "--execute", "--json")
+
+    assert (answer.code, [line["outcome"] for line in answer.json_lines]) == (1, ["redriven", "failed"])
+    assert post.redrive("--execute") == [("1", "redriven")]
 
 
 def test_a_cart_that_never_stops_changing_is_said(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:

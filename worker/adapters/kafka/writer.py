@@ -9,6 +9,7 @@ from kafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLarg
 
 from worker.adapters.kafka.connection import connect, mapped
 from worker.core.ownership import Partition
+from worker.ports import FatalError, UnavailableError
 from worker.settings import Kafka
 
 _TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
@@ -54,7 +55,15 @@ class Writer:
         its batch along, and what is sent again would come after what is newer. A record whose answer got lost counts as
         refused: it may be written nevertheless. Blocks; raises UnavailableError or FatalError where none can be sent.
         """
-        return [self._write(record) for record in records]
+        answers: list[int | str] = []
+        for record in records:
+            try:
+                answers.append(self._write(record))
+            except (UnavailableError, FatalError) as error:
+                if not answers:
+                    raise
+                answers.append(str(error))  # what is written is written, and to be remembered
+        return answers
 
     def _write(self, record: NewRecord) -> int | str:
         with mapped("writing"):
