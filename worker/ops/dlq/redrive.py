@@ -23,7 +23,7 @@ from worker.ops.dlq.report import report
 from worker.ops.dlq.shelf import Selection, Shelf
 from worker.ops.dlq.stop import stopping
 from worker.ops.terminal import progress
-from worker.ports import Record
+from worker.ports import FatalError, Record, UnavailableError
 from worker.settings import Kafka
 
 #: Letters between two commits: so many may be written and not yet remembered.
@@ -110,8 +110,9 @@ class _Redrive:
         records = self._records(batch)
         if not self._orders.force:  # somebody may have written since the plan was made
             self._look_again(batch)
-            for step, _ in records:
-                step.fate, step.detail = (now := judged(step.letter, self._later, force=False)).fate, now.detail
+            for step in batch:
+                if (now := judged(step.letter, self._later, force=False)).fate is not Fate.REDRIVE:
+                    step.fate, step.detail = now.fate, now.detail
             records = [(step, record) for step, record in records if step.fate is Fate.REDRIVE]
         for (step, record), answer in zip(records, writer.write([record for _, record in records]), strict=True):
             if isinstance(answer, str):
@@ -131,6 +132,15 @@ class _Redrive:
 
     def _repeat_overtaken(self, steps: list[Step], writer: Writer) -> None:
         """What was written just before a copy, while nobody looked, would lose to it: it is written again, behind."""
+        try:
+            self._repeat_until_none_is_left(steps, writer)
+        except (UnavailableError, FatalError) as error:
+            for step in steps:
+                step.fate = Fate.FAILED
+                step.detail += f"; whether something newer was written before it can't be seen: {error}"
+            raise
+
+    def _repeat_until_none_is_left(self, steps: list[Step], writer: Writer) -> None:
         for _ in range(REPEATS_AT_MOST):
             self._look_again(steps)
             steps = [step for step in steps if self._overtaken(step) is not None]
