@@ -1,8 +1,11 @@
 """The HTTP adapter against a real server: outcomes, ambiguity, the deadline, TLS."""
 
 import gzip
+import os
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -37,6 +40,22 @@ def sandbox() -> Iterator[Sandbox]:
 def api(sandbox: Sandbox) -> Iterator[CartApi]:
     with CartApi(sandbox.url, timeout=DEADLINE, concurrency=2) as client:
         yield client
+
+
+def test_the_library_s_allocator_is_told_before_it_is_loaded_to_give_back_at_once() -> None:
+    """It reads that once. Whatever comes first of the worker, nothing else loads the library before."""
+    code = """
+import os, sys
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        if name == "pyreqwest":
+            print(os.environ.get("MIMALLOC_PURGE_DELAY"))
+sys.meta_path.insert(0, Watch())
+import worker.cli, worker.app
+"""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MIMALLOC")}
+    ended = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert ended.stdout == "0\n"
 
 
 def test_an_accepted_cart_is_delivered(api: CartApi, sandbox: Sandbox) -> None:

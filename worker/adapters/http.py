@@ -1,11 +1,16 @@
 """The Cart API over HTTP, by pyreqwest: its time-out is a deadline for the whole exchange, however slowly it drips."""
 
+import os
 import ssl
 import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Self
+
+# The library's own allocator (mimalloc) gives back later what was freed, and for threads that rest then, never: after
+# each burst some more stays, 16 MB in an hour of outages. It reads this when it is loaded.
+os.environ.setdefault("MIMALLOC_PURGE_DELAY", "0")
 
 from pyreqwest.bytes import Bytes
 from pyreqwest.client import SyncClient, SyncClientBuilder
