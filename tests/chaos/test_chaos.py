@@ -27,11 +27,14 @@ CHOICE = [
 ]
 #: A bug, the scenario that finds it, and the word by which it does.
 PLANTED = [
-    ("seen", "backlog-and-joins", 1, "passed v"),
-    ("no-epoch", "away-and-back-range", 1, "a commit went back"),
-    ("no-wait", "away-and-back-range", 1, "not waited for"),
-    ("no-note", "static-killed", 1, "stale"),
+    ("seen", "backlog-and-joins", "passed v"),
+    ("no-epoch", "away-and-back-range", "a commit went back"),
+    ("no-wait", "away-and-back-range", "not waited for"),
+    ("no-note", "static-killed", "stale"),
 ]
+#: A bug shows only if the right requests are under way at the moment that counts: a matter of chance, on a busy machine
+#: more than on a quiet one. One of so many runs must find it.
+TRIES = 4
 
 
 @pytest.fixture(scope="module")
@@ -46,11 +49,12 @@ def test_nothing_is_lost_and_nothing_is_stale_after(kind: str, seed: int, runner
     assert result.figures is not None, result.evidence
 
 
-@pytest.mark.parametrize(("bug", "kind", "seed", "evidence"), PLANTED)
-def test_a_planted_bug_is_found(bug: str, kind: str, seed: int, evidence: str, runner: Runner) -> None:
-    result = runner.run(kind, seed, bug)
-    assert result.figures is None, f"{kind} passes with the bug {bug}: it proves nothing"
-    assert evidence in result.evidence
+@pytest.mark.parametrize(("bug", "kind", "evidence"), PLANTED)
+def test_a_planted_bug_is_found(bug: str, kind: str, evidence: str, runner: Runner) -> None:
+    results = (runner.run(kind, seed, bug) for seed in range(1, TRIES + 1))
+    found = next((result.evidence for result in results if result.figures is None), None)
+    assert found is not None, f"{kind} passes with the bug {bug}: it proves nothing"
+    assert evidence in found
 
 
 def test_every_kind_says_what_it_is_about() -> None:
