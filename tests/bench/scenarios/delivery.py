@@ -76,7 +76,7 @@ def _figures(ours: dict[Cell, list[Segment]], bare: dict[Cell, list[Segment]]) -
     for concurrency, latency in sorted(ours, key=lambda cell: (cell[1], cell[0])):
         cell = concurrency, latency
         rates = tuple(each.rate for each in ours[cell])
-        bares = tuple(each.rate for each in bare[cell])
+        bares = tuple(each.rate for each in bare.get(cell, ()))
         costs = tuple(each.cost for each in ours[cell])
         name = f"API at {latency} ms, {concurrency} at once"
         if latency == 0:
