@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Self
 
 # The library's own allocator (mimalloc) gives back later what was freed, and for threads that rest then, never: after
-# each burst some more stays, 16 MB in an hour of outages. It reads this when it is loaded.
+# a burst some more stays. It reads this when it is loaded.
 os.environ.setdefault("MIMALLOC_PURGE_DELAY", "0")
 
 from pyreqwest.bytes import Bytes
