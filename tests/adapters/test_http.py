@@ -42,20 +42,17 @@ def api(sandbox: Sandbox) -> Iterator[CartApi]:
         yield client
 
 
-def test_the_library_s_allocator_is_told_before_it_is_loaded_to_give_back_at_once() -> None:
-    """It reads that once. Whatever comes first of the worker, nothing else loads the library before."""
+def test_the_library_s_allocator_is_told_before_it_is_loaded_to_keep_little() -> None:
+    """It reads that once, and turns huge pages off for the process. Whatever comes first of the worker, nothing else
+    loads the library before."""
     code = """
-import os, sys
-class Watch:
-    def find_spec(self, name, path=None, target=None):
-        if name == "pyreqwest":
-            print(os.environ.get("MIMALLOC_PURGE_DELAY"))
-sys.meta_path.insert(0, Watch())
 import worker.cli, worker.app
+from pathlib import Path
+print(*(line for line in Path("/proc/self/status").read_text().splitlines() if "THP" in line))
 """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MIMALLOC")}
     ended = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    assert ended.stdout == "0\n"
+    assert ended.stdout.split() == ["THP_enabled:", "0"]
 
 
 def test_an_accepted_cart_is_delivered(api: CartApi, sandbox: Sandbox) -> None:
