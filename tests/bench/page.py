@@ -49,9 +49,15 @@ def section(measured: Measured, folder: str) -> Iterator[str]:
     yield from table(measured.findings)
     for plot in measured.findings.plots:
         yield from ("", f"![{plot.title}]({folder}/{plot.name}.svg)")
-    rounds = f"medians of {measured.rounds} rounds where a figure has several" if measured.rounds > 1 else "one round"
     quick = "; a trial with small sizes, not a measurement" if measured.quick else ""
-    yield from ("", f"{measured.date}; {rounds}; {measured.seconds:.0f} s{quick}.")
+    yield from ("", f"{measured.date}; {_rounds(measured.findings)}; {measured.seconds:.0f} s{quick}.")
+
+
+def _rounds(findings: Findings) -> str:
+    rounds = sorted({len(figure.values) for figure in findings.figures}) or [1]
+    if rounds == [1]:
+        return "one round"
+    return "medians of " + (f"{rounds[0]} rounds" if len(rounds) == 1 else f"{rounds[0]} to {rounds[-1]} rounds")
 
 
 def environments(measured: Mapping[str, Measured]) -> Iterator[str]:

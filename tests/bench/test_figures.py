@@ -85,6 +85,15 @@ def test_a_goal_that_was_missed_is_told_in_bold() -> None:
     assert page.table(Findings([slow]))[2].endswith("| **no** |")
 
 
+@pytest.mark.parametrize(
+    ("rounds", "told"),
+    [((), "one round"), ((1, 1), "one round"), ((3, 3), "medians of 3 rounds"), ((1, 3), "medians of 1 to 3 rounds")],
+)
+def test_the_page_tells_how_many_rounds_there_were(rounds: tuple[int, ...], told: str) -> None:
+    figures = [Figure(str(number), "s", (1.0,) * number) for number in rounds]
+    assert list(page.section(measured(*figures), "performance"))[-1] == f"2026-11-24; {told}; 12 s."
+
+
 def test_a_plot_is_well_formed_and_always_the_same() -> None:
     drawn = draw(PLOT)
     assert draw(PLOT) == drawn

@@ -8,8 +8,8 @@ from tests.bench.machine import cpu_seconds
 from tests.brokers.tools import wait_until
 
 CONNECTIONS = 32
-#: The most that one worker is expected to make of it (requests/s).
-ASKED_AT_MOST = 15_000
+#: The most that anything here asks of it, which is the bare HTTP client where it answers at once (requests/s).
+ASKED_AT_MOST = 40_000
 
 
 def run(bed: Bed) -> Findings:
@@ -27,7 +27,7 @@ def run(bed: Bed) -> Findings:
                 "the target's ceiling",
                 "requests/s",
                 tuple(rates),
-                "the most that a worker asks of it",
+                "the most that the bare client asks of it",
                 (float(ASKED_AT_MOST),) * bed.rounds,
                 Goal("at least", 1.5, "ratio"),
             ),
