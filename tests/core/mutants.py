@@ -8,7 +8,7 @@ from unittest.mock import patch
 
 from worker.core.event import Entity
 from worker.core.gate import Change, Gate
-from worker.core.lane import Delivery, Lane, Slot
+from worker.core.lane import Delivery, Event, Lane, Slot
 from worker.core.lanes import Lanes
 from worker.core.letters import Letter
 from worker.core.outbox import Outbox
@@ -27,12 +27,20 @@ def _committed_from_seen(self: Ownership) -> int | None:
     return self.position
 
 
-def _without_epoch(self: Ownerships, partition: Partition) -> Ownership | None:
-    owner = _end(self, partition)
+def _without_epoch(self: Ownerships, partition: Partition) -> list[Event]:
+    owner = self.get(partition)
+    left = _end(self, partition)
     if owner is not None:
         owner.alive = True
-        owner.unsettled = dict(owner.unsettled)  # what its requests still settle
-    return owner
+        owner.unsettled = {event.offset: event for event in left}  # what its requests still settle
+    return left
+
+
+def _dropped_below_the_cut(self: Ownerships, owner: Ownership, end: int, now: float) -> tuple[Ownership, list[Event]]:
+    left = self.end(owner.partition)
+    new = self.begin(owner.partition, now)
+    new.position, new.suspended, new.unclear_until = end, owner.suspended, owner.unclear_until
+    return new, left
 
 
 def _two_in_flight(self: Lanes, lane: Lane) -> None:
@@ -121,6 +129,7 @@ def _released_but_counted(_: Settling, event: Any) -> None:
 MUTANTS: Final[dict[str, Plant]] = {
     "1-committed-from-seen": (Ownership, "committable", _committed_from_seen),
     "1-no-epoch": (Ownerships, "end", _without_epoch),
+    "1-dropped-below-the-cut": (Ownerships, "cut", _dropped_below_the_cut),
     "1-retained-dropped": (Outbox, "assign", _dropped_when_retained),
     "1-replaced-across-partitions": (Lane, "slot_of", _replaced_across_partitions),
     "2-not-confirmed": (Settling, "_accepted", _not_confirmed),

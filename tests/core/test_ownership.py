@@ -92,13 +92,6 @@ def test_a_gap_in_the_log_costs_nothing() -> None:
     assert made.committable == 1_000_001
 
 
-def test_a_position_never_goes_back_by_itself() -> None:
-    made = box()
-    made.send(A)
-    made.outbox.advance(P0, 0, made.now)
-    assert made.committable == 1
-
-
 def test_a_partition_that_is_about_to_go_starts_nothing_more_but_is_read_and_committed() -> None:
     made = box()
     (first,) = made.start(A)
@@ -260,8 +253,12 @@ def test_a_partition_may_come_and_go_often_while_one_request_is_under_way() -> N
 # The log goes back: the topic was recreated, or offsets were out of range.
 
 
+def cut_to(made: Box, end: int) -> None:
+    made.positions[P0] = end
+
+
 def went_back(made: Box) -> None:
-    made.positions[P0] = 0
+    cut_to(made, 0)
 
 
 def test_a_log_that_goes_back_is_another_log() -> None:
@@ -287,6 +284,83 @@ def test_after_the_log_went_back_all_of_it_is_read_and_settled() -> None:
     assert made.settle(late).stale
     made.settle(made.next())
     assert (made.outbox.pending, made.committable) == (0, 1)
+
+
+def test_a_log_that_lost_its_end_takes_only_that() -> None:
+    """The brokers elected a leader that lacked it. What is below is read by nobody again: the client reads on there."""
+    made = box()
+    made.add(A)
+    for _ in range(3):
+        made.add(B)
+    cut_to(made, 2)
+    made.add(C)
+    assert made.outbox.counts.released == {"lost": 1}
+    assert made.committable == 0
+    made.outbox.set_end(P0, 3, made.now)
+    made.outbox.committed({P0: 0}, made.now)
+    assert {made.next().event.offset, made.next().event.offset} == {0, 2}
+    assert made.outbox.unsettled == 2
+
+
+def test_the_client_s_position_tells_it_before_anything_new_is_read() -> None:
+    made = box()
+    a, b = made.start(A, B)
+    made.settle(b)
+    made.outbox.advance(P0, 1, made.now)
+    assert made.outbox.counts.released.total() == 0
+    assert made.committable == 0
+    made.settle(a)
+    made.outbox.committed({P0: 1}, made.now)
+    made.outbox.advance(P0, 0, made.now)
+    assert made.outbox.last_committable([P0], made.now) == {P0: 0}
+
+
+def test_what_is_in_flight_below_the_cut_is_settled_and_beyond_it_settles_nothing() -> None:
+    made = box()
+    a, b = made.start(A, B)
+    cut_to(made, 1)
+    made.outbox.advance(P0, 1, made.now)
+    assert made.outbox.busy([P0]) == 1
+    assert made.settle(b).stale
+    assert made.committable == 0
+    assert not made.settle(a).stale
+    assert (made.committable, made.outbox.pending, made.outbox.pending_bytes) == (1, 0, 0)
+
+
+def test_a_state_below_the_cut_goes_on_where_its_successor_is_lost() -> None:
+    made = box()
+    (first,) = made.start(A)
+    made.add(A)
+    cut_to(made, 1)
+    made.outbox.advance(P0, 1, made.now)
+    made.settle(first, SERVER_ERROR)
+    made.outbox.set_end(P0, 1, made.now)
+    made.outbox.committed({P0: 0}, made.now)
+    made.settle(made.next())
+    assert (made.committable, made.outbox.pending) == (1, 0)
+
+
+def test_a_cut_forgets_the_letters_beyond_it_only() -> None:
+    made = box(dead_letters=True)
+    made.refuse()
+    made.refuse()
+    cut_to(made, 1)
+    made.outbox.advance(P0, 1, made.now)
+    (letter,) = made.outbox.letters.take(made.now, 10)
+    made.outbox.letter_written(letter)
+    assert (made.committable, made.outbox.pending) == (1, 0)
+
+
+def test_after_a_cut_what_is_unclear_and_what_is_asked_back_stay_so() -> None:
+    made = box()
+    made.outbox.inherit([P0], made.now)
+    made.outbox.suspend([P0])
+    made.add(A)
+    made.add(B)
+    made.outbox.advance(P0, 1, made.now)
+    assert made.outbox.unclear([P0], made.now) == {P0}
+    made.pass_time(100.0)
+    assert made.nothing()
 
 
 @pytest.mark.parametrize("dead_letters", [True, False])

@@ -115,9 +115,11 @@ class WaiterMachine(RuleBasedStateMachine):
         self.outbox.release([partition], "revoked", self.now)
         self.positions[partition] = max(0, self.positions[partition] - back)
 
-    @rule(partition=PARTITIONS)
-    def log_goes_back(self, partition: Partition) -> None:
-        self.positions[partition] = 0
+    @rule(partition=PARTITIONS, by=st.sampled_from([1, 2, 1000]), noticed=st.booleans())
+    def log_goes_back(self, partition: Partition, by: int, *, noticed: bool) -> None:
+        self.positions[partition] = max(0, self.positions[partition] - by)
+        if noticed:
+            self.outbox.advance(partition, self.positions[partition], self.now)
 
     @rule(partition=PARTITIONS)
     def suspend(self, partition: Partition) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from worker.core.event import Entity
-from worker.core.lane import Coordinates, Delivery, Lane, Slot
+from worker.core.lane import Coordinates, Delivery, Event, Lane, Slot
 from worker.core.ownership import Ownership
 from worker.core.rules import CONFIRM_AFTER
 from worker.core.schedule import Schedule
@@ -105,10 +105,17 @@ class Lanes:
             self._late[lane.entity] = now + CONFIRM_AFTER, lane.suspects
         del self._lanes[lane.entity]
 
-    def forget(self, entity: Entity, owner: Ownership, now: float) -> None:
-        """Takes a dead ownership's waiting event out of its lane; what is in flight ends on its own."""
-        lane = self._lanes.get(entity)
-        slot = lane.slot_of(owner) if lane is not None else None
+    def hold(self, owner: Ownership) -> None:
+        """Parks what waits of an ownership that holds it back from now on."""
+        for event in owner.unsettled.values():
+            lane = self._lanes.get(event.entity) if event.entity is not None else None
+            if lane is not None and lane.waiting:
+                self.plan(lane)
+
+    def forget(self, event: Event, now: float) -> None:
+        """Takes a dead ownership's event out of its lane if it waits there; what is in flight ends on its own."""
+        lane = self._lanes.get(event.entity) if event.entity is not None else None
+        slot = lane.slot_of(event.owner) if lane is not None else None
         if lane is None or slot is None:
             return
         lane.waiting.remove(slot)

@@ -132,13 +132,21 @@ class Outbox:
         self._settling.reject(Letter(event, kind, entity_id, reason, message, attempts=0))
         return True
 
-    def advance(self, partition: Partition, position: int, now: float) -> None:
-        """The consumer's own position: it passes what is no record (transaction markers, compacted offsets)."""
-        owner = self._owners.get(partition)
+    def advance(self, partition: Partition, position: int, now: float) -> int | None:
+        """The consumer's own position, once all that it has read came in.
+
+        It passes what is no record (transaction markers, compacted offsets), and goes back with the log. Returns how
+        many events were given up then; None: it did not.
+        """
+        owner, given_up = self._owners.get(partition), None
         if owner is not None:
-            if owner.position is None or position > owner.position:
-                owner.position = position
+            if owner.position is not None and position < owner.position:
+                before = len(owner.unsettled)
+                owner = self._cut(owner, position, now)
+                given_up = before - len(owner.unsettled)
+            owner.position = position
             self._catch_up(owner, now)
+        return given_up
 
     # What goes out.
 
@@ -213,20 +221,7 @@ class Outbox:
     def release(self, partitions: Iterable[Partition], reason: str, now: float) -> int:
         """Lets partitions go, unsettled events and all: their next owner reads them again. Returns how many."""
         self.handovers += 1
-        released = 0
-        for partition in partitions:
-            owner = self._owners.end(partition)
-            if owner is None:
-                continue
-            released += len(owner.unsettled)
-            for event in owner.unsettled.values():
-                self._settling.forget(event)
-                if event.entity is not None:
-                    self._lanes.forget(event.entity, owner, now)
-            owner.unsettled.clear()
-        self.letters.release()
-        self.counts.released[reason] += released
-        return released
+        return self._drop([event for partition in partitions for event in self._owners.end(partition)], reason, now)
 
     def unclear(self, partitions: Iterable[Partition], now: float) -> set[Partition]:
         """Those of which a request may still take effect after we have let them go: who is next must know."""
@@ -351,12 +346,29 @@ class Outbox:
         if owner is None:
             return None
         if owner.position is not None and offset < owner.position:
-            # The log went back (topic recreated, offsets out of range): what we hold belongs to another log.
-            self.release([partition], "lost", now)
-            suspended, owner = owner.suspended, self._owners.begin(partition, now)
-            owner.suspended = suspended
+            owner = self._cut(owner, offset, now)
         self.counts.consumed[partition[0]] += 1
         return owner
+
+    def _cut(self, owner: Ownership, end: int, now: float) -> Ownership:
+        """The log is another one, or has lost its end (topic recreated, brokers that elected a leader without it).
+
+        What we hold from there on is void. What is below is still to be sent, as nobody will read it again.
+        """
+        self.handovers += 1
+        new, gone = self._owners.cut(owner, end, now)
+        self._drop(gone, "lost", now)
+        self._lanes.hold(new)
+        return new
+
+    def _drop(self, events: Collection[Event], reason: str, now: float) -> int:
+        """Forgets unsettled events of dead ownerships. Returns how many."""
+        for event in events:
+            self._settling.forget(event)
+            self._lanes.forget(event, now)
+        self.letters.release()
+        self.counts.released[reason] += len(events)
+        return len(events)
 
     def _probe(self, now: float) -> Lane | None:
         if self._draining or not self.gate.may_probe(now):

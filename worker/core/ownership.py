@@ -97,12 +97,27 @@ class Ownerships:
         self.by_partition[partition] = owner
         return owner
 
-    def end(self, partition: Partition) -> Ownership | None:
+    def end(self, partition: Partition) -> list[Event]:
+        """Returns what it leaves unsettled."""
         owner = self.by_partition.pop(partition, None)
-        if owner is not None:
-            owner.alive = False
-            owner.parked.clear()
-        return owner
+        if owner is None:
+            return []
+        left = list(owner.unsettled.values())
+        owner.alive = False
+        owner.parked.clear()
+        owner.unsettled.clear()  # a request under way may hold on to its owner
+        return left
+
+    def cut(self, owner: Ownership, end: int, now: float) -> tuple[Ownership, list[Event]]:
+        """A new ownership that reads from `end` on and has what is unsettled below; and the events that it has not."""
+        left = self.end(owner.partition)
+        new = self.begin(owner.partition, now)
+        new.position, new.suspended, new.unclear_until = end, owner.suspended, owner.unclear_until
+        for event in left:
+            if event.offset < end:
+                event.owner = new
+                new.unsettled[event.offset] = event
+        return new, left[len(new.unsettled) :]
 
     def committable(self) -> dict[Partition, int]:
         """Offsets that may be committed and are not yet, or not with the note of those that may send."""

@@ -95,6 +95,7 @@ class Intake:
         kept, overtaken = collapse(decoded)
         now, wall_now = self.desk.clock(), time.time()
         with self.desk.outbox() as outbox:
+            given_up = outbox.advance(partition, records[0].offset, now)
             for kind, events in overtaken.items():
                 outbox.overtaken(partition, kind, events)
             for at in kept:
@@ -113,6 +114,8 @@ class Intake:
                     outbox.skip(partition, record.offset, one.reason, now)
                 else:
                     self._refuse(outbox, partition, record, one, now)
+        if given_up is not None:
+            _warn_of_another_log(partition, records[0].offset, given_up)
 
     def _refuse(self, outbox: Outbox, partition: Partition, record: Record, invalid: Invalid, now: float) -> None:
         taken = outbox.refuse(
@@ -133,16 +136,19 @@ class Intake:
         """Takes over the client's positions, which pass what is no record, and the ends that became known."""
         ends = consumer.ends()
         now = self.desk.clock()
+        went_back = []
         with self.desk.outbox() as outbox:
-            for partition in outbox.owned:
+            for partition in list(outbox.owned):
                 position = consumer.position(partition)
-                if position is not None:
-                    outbox.advance(partition, position, now)
+                if position is not None and (given_up := outbox.advance(partition, position, now)) is not None:
+                    went_back.append((partition, position, given_up))
             for partition, end in ends.items():
                 outbox.set_end(partition, end, now)
             outbox.tick(now)
             owned = list(outbox.owned)
             unknown = [partition for partition, owner in outbox.owned.items() if owner.end is None]
+        for partition, position, given_up in went_back:
+            _warn_of_another_log(partition, position, given_up)
         self.view.ends = {partition: end for partition, end in (self.view.ends | ends).items() if partition in owned}
         if len(owned) != self._owned:
             self._owned, self._next_tick = len(owned), now  # the share of the rate has changed with it
@@ -179,6 +185,15 @@ class Intake:
             return None
         total = self.view.partitions
         return self.max_requests_per_second * min(1.0, owned / total) if total else 0.0
+
+
+def _warn_of_another_log(partition: Partition, position: int, given_up: int) -> None:
+    log.warning(
+        "the log went back: its topic was created anew, or its brokers have lost the log's end",
+        partition=str(partition),
+        position=position,
+        released_events=given_up,
+    )
 
 
 def _occurred_at(record: Record, event: Decoded, wall_now: float) -> float:
