@@ -12,7 +12,7 @@ import structlog
 
 from worker.adapters.health import HealthServer
 from worker.adapters.http import CartApi
-from worker.adapters.kafka import DeadLetterTopic, GroupConsumer
+from worker.adapters.kafka import DeadLetterTopic, GroupConsumer, rebalance_timeout
 from worker.adapters.logs import Mask, RateLimited
 from worker.adapters.metrics import Metrics
 from worker.core.event import Defaults, Invalid
@@ -82,7 +82,7 @@ class Worker:
         self._desk = desk = Desk(Outbox(rules))
         self._view = view = View(beat_at=desk.clock())
         self._stop = threading.Event()
-        self._crew = Crew(desk, view, optico.timeout_seconds)
+        self._crew = Crew(desk, view, optico.timeout_seconds, rebalance_timeout(kafka))
         status = Status(desk, view, self._crew.stalled, self._stop.is_set)
         metrics = Metrics(status.snapshot, kafka.topics)
         self._commits = Commits(desk, view)

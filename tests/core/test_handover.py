@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.core.support import P0, P1, SERVER_ERROR, TIMED_OUT, A, B, box
+from tests.core.support import P0, P1, SERVER_ERROR, TIMED_OUT, A, B, D, box
 from worker.core.outcome import DELIVERED
 from worker.core.rules import CATCH_UP_AT_MOST, CONFIRM_AFTER
 
@@ -79,8 +79,28 @@ def test_a_drain_sends_once_the_note_is_written() -> None:
     made.add(A)
     made.outbox.drain(made.now, made.now + 20.0)
     assert made.nothing()
+    assert not made.outbox.drained(made.now), "its note is on its way"
     made.outbox.committed({P0: 0}, made.now)
-    assert made.take().entity == A
+    made.settle(made.take())
+    assert made.outbox.drained(made.now)
+
+
+@pytest.mark.parametrize("hindrance", ["time is over", "lease is over", "gate is shut", "asked back", "nothing waits"])
+def test_a_drain_does_not_wait_for_a_note_that_would_change_nothing(hindrance: str) -> None:
+    made = box(window=0.0, partitions=(P0,))
+    if hindrance == "gate is shut":
+        made.shut()
+    made.outbox.assign([P1], made.now)
+    if hindrance != "nothing waits":
+        made.add(D, P1)
+    if hindrance == "asked back":
+        made.outbox.suspend([P1])
+    made.outbox.drain(made.now, made.now + 20.0)
+    if hindrance == "lease is over":
+        made.outbox.lease_until = made.now
+    if hindrance == "time is over":
+        made.pass_time(20.1)
+    assert made.outbox.drained(made.now)
 
 
 def test_an_unclear_one_keeps_its_note_and_the_others_lose_it() -> None:

@@ -368,7 +368,7 @@ class Process:
         self.outbox = Outbox(rules)
         self.desk = desk = Desk(self.outbox, clock=lambda: world.now)
         self.view = view = View(beat_at=world.now)
-        self.crew = Crew(desk, view, DEADLINE)
+        self.crew = Crew(desk, view, DEADLINE, rebalance_timeout=60.0)
         self.status = Status(desk, view, self.crew.stalled, lambda: self.draining)
         self.metrics = Metrics(self.status.snapshot, ["carts"])
         self.commits = Commits(desk, view)

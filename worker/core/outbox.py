@@ -336,6 +336,8 @@ class Outbox:
             return False
         if len(self.letters) and not self.letters.failing and now <= self._last_start:
             return False
+        if self._awaits_notes(now):
+            return False
         wake_at = self.wake_at(now)
         return wake_at is None or wake_at > self._last_start
 
@@ -369,6 +371,12 @@ class Outbox:
         self.letters.release()
         self.counts.released[reason] += len(events)
         return len(events)
+
+    def _awaits_notes(self, now: float) -> bool:
+        """Whether something may start yet, as soon as its note is written."""
+        if now > self._last_start or now >= self.lease_until or self.gate.shut is not None:
+            return False
+        return any(owner.parked and not owner.suspended for owner in self.owned.values())
 
     def _probe(self, now: float) -> Lane | None:
         if self._draining or not self.gate.may_probe(now):

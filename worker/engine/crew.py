@@ -13,9 +13,8 @@ log = structlog.get_logger(__name__)
 
 #: The poll loop turns in fractions of a second, and waits for requests in flight when partitions are revoked.
 POLL_STALLED_AFTER = 60.0
-#: A member that the group can't settle with, though its coordinator answers. A rebalance takes its slowest member's
-#: poll interval (60 s here) at most.
-UNSTABLE_FOR_TOO_LONG = 150.0
+#: Beyond what a rebalance may take: a member that the group can't settle with by then, though its coordinator answers.
+REBALANCE_OVERDUE = 90.0
 #: Beyond a request's deadline: a sender that is still in it then will not come back.
 REQUEST_OVERDUE = 30.0
 #: Letters are written, or come back, within half a minute; longer only where each of them must be written alone.
@@ -24,11 +23,15 @@ LETTERS_OVERDUE = 300.0
 
 @dataclass(slots=True)
 class Crew:
-    """Starts threads and notices what becomes of them. Thread-safe where it must be: `failure` is set once."""
+    """Starts threads and notices what becomes of them. Thread-safe where it must be: `failure` is set once.
+
+    `request_timeout` is a request's deadline, `rebalance_timeout` how long the group waits for its slowest member (s).
+    """
 
     desk: Desk
     view: View
     request_timeout: float
+    rebalance_timeout: float
     failure: str | None = None
     failed: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
@@ -78,9 +81,9 @@ class Crew:
         stalled = self.stalled()
         if stalled is not None:
             self.fail(stalled)
-        since = self.view.unstable_since
-        if since is not None and self.desk.clock() - since > UNSTABLE_FOR_TOO_LONG:
-            self.fail(f"the consumer group has not become stable for {UNSTABLE_FOR_TOO_LONG:.0f} s")
+        since, at_most = self.view.unstable_since, self.rebalance_timeout + REBALANCE_OVERDUE
+        if since is not None and self.desk.clock() - since > at_most:
+            self.fail(f"the consumer group has not become stable for {at_most:.0f} s")
 
     def _run(self, name: str, work: Callable[[], None]) -> None:
         try:

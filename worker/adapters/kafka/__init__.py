@@ -3,10 +3,10 @@
 Verified with 3.0.12, which is pinned: 3.1 rewrites the parts that we read.
 """
 
-from worker.adapters.kafka.consumer import GroupConsumer
+from worker.adapters.kafka.consumer import GroupConsumer, rebalance_timeout
 from worker.adapters.kafka.dead_letters import DeadLetterTopic
 from worker.adapters.kafka.records import read_any_header
 
 read_any_header()
 
-__all__ = ["DeadLetterTopic", "GroupConsumer"]
+__all__ = ["DeadLetterTopic", "GroupConsumer", "rebalance_timeout"]

@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 
 #: Records in one poll, and so by how much a bound can be overshot.
 MAX_POLL_RECORDS = 4000
-#: Another member waits at most this long for one that does not answer to a rebalance (s).
+#: How long a poll may take (s), unless the session is longer.
 MAX_POLL_INTERVAL = 60.0
 #: What a poll waits at least, if it finds nothing (s).
 LEAST_POLL_WAIT = 0.05
@@ -34,6 +34,14 @@ POLLS_UNTIL_FENCED = 3
 LATEST = -1
 _OFFSET_REQUEST_TIMEOUT_MS = 10_000
 _ASSIGNORS = {"cooperative-sticky": CooperativeStickyAssignor, "range": RangePartitionAssignor}
+
+
+def rebalance_timeout(settings: Kafka) -> float:
+    """How long the others wait for a member that does not answer to a rebalance (s): the client's poll interval.
+
+    The client refuses one that is shorter than the session.
+    """
+    return max(MAX_POLL_INTERVAL, settings.session_timeout_ms / 1000)
 
 
 class GroupConsumer:
@@ -69,7 +77,7 @@ class GroupConsumer:
             allow_auto_create_topics=False,
             session_timeout_ms=settings.session_timeout_ms,
             heartbeat_interval_ms=max(1, min(3_000, settings.session_timeout_ms // 3)),
-            max_poll_interval_ms=int(max(MAX_POLL_INTERVAL * 1000, settings.session_timeout_ms)),
+            max_poll_interval_ms=int(rebalance_timeout(settings) * 1000),
             max_poll_records=MAX_POLL_RECORDS,
             # Memory is partitions x the first + brokers x the second, compressed; a larger record comes alone.
             max_partition_fetch_bytes=256 * 1024,
