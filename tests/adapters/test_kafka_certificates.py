@@ -18,11 +18,12 @@ def test_a_key_that_its_password_does_not_open_is_said(tmp_path: Path, password:
         _connect(files.ca, files.client, files.client_key, password)
 
 
-def test_an_authority_without_a_certificate_is_said(tmp_path: Path) -> None:
+def test_an_authority_whose_certificate_is_gone_is_said(tmp_path: Path) -> None:
     files = write_certificates(tmp_path)
-    (tmp_path / "empty.pem").write_text("nothing")
+    settings = _settings(files.ca, files.client, files.client_key, KEY_PASSWORD)
+    files.ca.write_text("nothing")
     with pytest.raises(FatalError, match="KAFKA_SSL_CAFILE"):
-        _connect(tmp_path / "empty.pem", files.client, files.client_key, KEY_PASSWORD)
+        connect(lambda **_: pytest.fail("it must not come to that"), settings)
 
 
 def test_files_that_are_right_are_no_problem(tmp_path: Path) -> None:

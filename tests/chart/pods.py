@@ -7,8 +7,9 @@ from typing import Any
 
 from tests.chart.rendering import Document
 
-#: What a Secret or ConfigMap of the user's own holds.
+#: What a Secret or ConfigMap of the user's own holds, and where it is certificates.
 FAKE = "fake-0123456789"
+AUTHORITY = Path(__file__).with_name("authority.pem").read_text(encoding="utf-8")
 
 
 def pod_specs(found: Sequence[Document]) -> Iterator[tuple[str, Document]]:
@@ -68,8 +69,8 @@ def _lay_down(found: Sequence[Document], pod: Document, folder: Path) -> None:
 
 
 class _Foreign(dict[str, str]):
-    def __missing__(self, _: str) -> str:
-        return FAKE
+    def __missing__(self, key: str) -> str:
+        return AUTHORITY if key.endswith(".crt") else FAKE
 
 
 def _data(found: Sequence[Document], kind: str, name: str) -> Mapping[str, str]:

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from tests.brokers.certificates import write_certificates
 from tests.settings.environments import FAKE_KEY, LEAST
 from worker.settings import FIELDS, ApiKey, load
 
@@ -102,7 +103,7 @@ def test_an_empty_value_counts_as_unset(name: str) -> None:
     assert settings.origins[name] == "default"
 
 
-# Legal and not the default. "FILE": the path of a readable file.
+# Legal and not the default. "FILE": the path of a file with a certificate.
 OTHERS = {
     "KAFKA_BOOTSTRAP_SERVERS": "b:1",
     "KAFKA_SASL_MECHANISM": "PLAIN",
@@ -124,8 +125,7 @@ OTHERS = {
 
 @pytest.mark.parametrize("name", sorted({*DEFAULTS, *LEAST}))
 def test_every_variable_can_be_read_from_a_file(name: str, tmp_path: Path) -> None:
-    path, pem = tmp_path / "value", tmp_path / "some.pem"
-    pem.touch()
+    path, pem = tmp_path / "value", write_certificates(tmp_path).ca
     text = OTHERS.get(name, "7").replace("FILE", str(pem))
     credentials = {"KAFKA_SASL_USERNAME": "worker", "KAFKA_SASL_PASSWORD": "fake"}
     certificates = {"KAFKA_SSL_CERTFILE": str(pem), "KAFKA_SSL_KEYFILE": str(pem)}

@@ -54,6 +54,8 @@ from worker.settings import SettingsError, load
         ("OPTICO_MAX_REQUESTS_PER_SECOND", "-1", "from 0"),
         ("OPTICO_CA_FILE", "/nowhere/ca.pem", "No such file"),
         ("OPTICO_CA_FILE", "ca\0.pem", "not a path"),
+        ("OPTICO_CA_FILE", __file__, "holds no certificate in PEM form (no certificate or crl found)"),
+        ("KAFKA_SSL_CAFILE", __file__, "holds no certificate in PEM form"),
         ("WORKER_COLLAPSE_WINDOW_MS", "-1", "from 0"),
         ("WORKER_MAX_PENDING", "0", "from 1"),
         ("WORKER_MAX_PENDING_BYTES", "0", "from 1"),

@@ -1,7 +1,10 @@
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.brokers.certificates import write_certificates
 from tests.settings.environments import LEAST
 from worker.adapters.kafka.consumer import MAX_POLL_INTERVAL
 from worker.adapters.kafka.listener import COMMITTED_WITHIN
@@ -94,13 +97,14 @@ def test_an_address_that_sends_the_key_in_clear_over_a_network_is_warned_of(url:
     assert warnings(OPTICO_URL=url) == ("OPTICO_URL: is http, so the API key travels in clear; use https",)
 
 
-def test_credentials_and_certificates_that_the_protocol_ignores_are_warned_of() -> None:
+def test_credentials_and_certificates_that_the_protocol_ignores_are_warned_of(tmp_path: Path) -> None:
+    ca = str(write_certificates(tmp_path).ca)
     sasl = {"KAFKA_SASL_MECHANISM": "PLAIN", "KAFKA_SASL_USERNAME": "worker", "KAFKA_SASL_PASSWORD": "fake"}
 
-    found = warnings(**sasl, KAFKA_SSL_CAFILE=__file__)
+    found = warnings(**sasl, KAFKA_SSL_CAFILE=ca)
 
     assert [line.split(":")[0] for line in found] == ["KAFKA_SASL_MECHANISM", "KAFKA_SSL_CAFILE, KAFKA_SSL_CERTFILE"]
-    assert warnings(**sasl, KAFKA_SSL_CAFILE=__file__, KAFKA_SECURITY_PROTOCOL="SASL_SSL") == ()
+    assert warnings(**sasl, KAFKA_SSL_CAFILE=ca, KAFKA_SECURITY_PROTOCOL="SASL_SSL") == ()
 
 
 def test_a_password_that_travels_in_clear_is_warned_of() -> None:

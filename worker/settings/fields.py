@@ -1,6 +1,7 @@
 """The kinds of values that a variable may have, each with the words that say what is allowed."""
 
 import re
+import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from types import UnionType
@@ -118,6 +119,15 @@ def _file(path: str) -> str:
     raise ValueError(f"names a file that can't be read ({why}); correct the path or its rights")
 
 
+def _authorities(path: str) -> str:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(_file(path))
+    except ssl.SSLError as error:
+        why = (error.reason or "unreadable").lower().replace("_", " ")
+        raise ValueError(f"names a file that holds no certificate in PEM form ({why}); correct it") from error
+    return path
+
+
 def _base_url(value: str) -> str:
     try:
         url = TypeAdapter(HttpUrl).validate_python(value)
@@ -164,6 +174,7 @@ Names = Annotated[tuple[Name, ...], NoDecode, BeforeValidator(_split), AfterVali
 Server = Annotated[str, AfterValidator(_server)]
 Servers = Annotated[tuple[Server, ...], NoDecode, BeforeValidator(_split)]
 ReadableFile = Annotated[str, AfterValidator(_file)]
+Authorities = Annotated[str, AfterValidator(_authorities)]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 Password = Annotated[SecretStr, AfterValidator(_utf8)]
 Key = Annotated[ApiKey, BeforeValidator(_api_key)]

@@ -8,6 +8,7 @@ from worker.settings.fields import (
     INT32,
     MEMBER,
     TOPIC,
+    Authorities,
     BaseUrl,
     Currency,
     Key,
@@ -66,8 +67,10 @@ class Kafka(Group):
     )
     sasl_username: str | None = variable(None, "Required with SASL.", shown=False)
     sasl_password: Password | None = variable(None, "Required with SASL.", secret=True)
-    ssl_cafile: ReadableFile | None = variable(
-        None, "Certificates (PEM) that sign the brokers'; unset: the system's.", allowed="a readable file"
+    ssl_cafile: Authorities | None = variable(
+        None,
+        "Certificates (PEM) that sign the brokers'; unset: the system's.",
+        allowed="a readable file",
     )
     ssl_certfile: ReadableFile | None = variable(
         None, "The worker's own certificate (PEM), if the brokers ask for one.", allowed="a readable file"
@@ -141,8 +144,10 @@ class Optico(Group):
         ge=0,
         le=1_000_000,
     )
-    ca_file: ReadableFile | None = variable(
-        None, "Certificates (PEM) that sign the API's; unset: the system's.", allowed="a readable file"
+    ca_file: Authorities | None = variable(
+        None,
+        "Certificates (PEM) that sign the API's; unset: the system's.",
+        allowed="a readable file",
     )
 
 

@@ -12,7 +12,7 @@ from tests.ops.check.web import answering
 from tests.ops.program import KEY, Answer, on_a_terminal, optico
 from worker.ops.check.api import check
 from worker.ops.check.finding import Finding
-from worker.settings import load
+from worker.settings import Optico, load
 
 PASSWORD = "fake-password-987"
 NOWHERE = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1", "KAFKA_TOPICS": "carts", "OPTICO_URL": "http://127.0.0.1:1"}
@@ -111,13 +111,13 @@ def test_our_clock_is_compared_with_the_apis(clock: float | None, verdict: str) 
 
 def test_a_certificate_of_an_unknown_authority_is_red_until_that_authority_is_named(tmp_path: Path) -> None:
     files = write_certificates(tmp_path)
-    useless = tmp_path / "useless.pem"
-    useless.write_text("nonsense")
 
     with answering(tls=files.broker) as url:
         refused, _ = looked_at(url)
         accepted, _ = looked_at(url, files.ca)
-        nothing, _ = looked_at(url, useless)
+        settings = reaching(url, files.ca)
+        files.ca.write_text("nonsense")
+        nothing, _ = check(settings)
 
     assert refused.verdict == "red"
     assert "OPTICO_CA_FILE" in refused.remedy
@@ -126,9 +126,13 @@ def test_a_certificate_of_an_unknown_authority_is_red_until_that_authority_is_na
 
 
 def looked_at(url: str, ca_file: Path | None = None) -> list[Finding]:
+    return list(check(reaching(url, ca_file)))
+
+
+def reaching(url: str, ca_file: Path | None = None) -> Optico:
     variables = NOWHERE | {"OPTICO_URL": url, "OPTICO_API_KEY": KEY}
     more = {} if ca_file is None else {"OPTICO_CA_FILE": str(ca_file)}
-    return list(check(load(variables | more).optico))
+    return load(variables | more).optico
 
 
 def test_a_person_gets_tables() -> None:
