@@ -12,6 +12,7 @@ from kafka.errors import (
     UnsupportedSaslMechanismError,
 )
 from kafka.net.compat import KafkaNetClient
+from kafka.net.manager import KafkaConnectionManager
 from kafka.net.transport import KafkaSSLTransport
 
 from worker.ports import FatalError, UnavailableError
@@ -43,6 +44,27 @@ async def _handshake(transport: Any) -> None:
 
 
 KafkaSSLTransport.handshake = _handshake
+_connect = KafkaConnectionManager._connect
+
+
+async def _connect_or_back_off(
+    manager: Any, node: Any, made: Any, reset_backoff_on_connect: bool = True, timeout_at: float | None = None
+) -> None:
+    """In the place of the library's, which takes a connection that is accepted and then closed for one that was made.
+
+    Where a proxy accepts without a broker behind it, it would try again at once, some thousand times a second.
+    """
+    before = manager._backoff.get(node.node_id)
+    await _connect(manager, node, made, reset_backoff_on_connect=False, timeout_at=timeout_at)
+    if not reset_backoff_on_connect:
+        return  # whoever asked for that keeps count
+    if made.init_future.succeeded():
+        manager.reset_backoff(node.node_id)
+    elif manager._backoff.get(node.node_id) is before:
+        manager.update_backoff(node.node_id)
+
+
+KafkaConnectionManager._connect = _connect_or_back_off
 
 
 def connection(settings: Kafka) -> dict[str, Any]:
