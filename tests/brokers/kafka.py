@@ -138,6 +138,10 @@ class KafkaCluster(Topics):
         """The process id of the broker, also of its last one when it is down."""
         return self._nodes[broker].pid
 
+    def segment(self, broker: int, topic: str, partition: int = 0) -> Path:
+        """The file that holds the partition's log from its start on, as long as that is small."""
+        return self._nodes[broker].segment(topic, partition)
+
     def log_tail(self, broker: int, lines: int = 40) -> str:
         return self._nodes[broker].tail(lines)
 

@@ -117,6 +117,9 @@ class Node:
         output = self._folder / "output"
         self._child = Child(command, folder=self._folder, output=output, environment=dict(os.environ))
 
+    def segment(self, topic: str, partition: int) -> Path:
+        return self._folder / "data" / f"{topic}-{partition}" / f"{0:020}.log"
+
     def running(self) -> bool:
         return self._child is not None and self._child.running()
 
