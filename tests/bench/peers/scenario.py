@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 
 from tests.bench.bed import ROOT, Bed, paced, produce
 from tests.bench.events import cart, zipf
@@ -50,6 +51,7 @@ Start = Callable[[Bed, str, str], Child]
 class Contender:
     name: str
     about: str
+    versions: str
     command: list[str]
     environment: dict[str, str]
 
@@ -58,11 +60,11 @@ def run(bed: Bed) -> Findings:
     """One round."""
     works = {"burst": _burst, "steady": _steady, "killed": _killed}
     tables = {name: [head] for name, head in HEADS.items()}
-    about = [["", "how it does the work"]]
+    about = [["", "how it does the work", "version"]]
     rates: dict[str, float] = {}
     for contender in _contenders(bed):
         bed.say(f"-- {contender.name}")
-        about.append([contender.name, contender.about])
+        about.append([contender.name, contender.about, contender.versions])
         for name, work in works.items():
             row, rate = work(bed, contender)
             tables[name].append([contender.name, *row])
@@ -79,10 +81,11 @@ def _figures(rates: dict[str, float]) -> list[Figure]:
 
 
 def _contenders(bed: Bed) -> Iterator[Contender]:
-    yield Contender(OURS, "collapses for 500 ms, ordered by id", [sys.executable, "-m", "worker", "run"], {})
+    ours = [sys.executable, "-m", "worker", "run"]
+    yield Contender(OURS, "collapses for 500 ms, ordered by id", f"kafka-python {version('kafka-python')}", ours, {})
     for peer in PEERS:
         if (command := _installed(bed, peer)) is not None:
-            yield Contender(peer.name, peer.about, command, {})
+            yield Contender(peer.name, peer.about, peer.versions(), command, peer.environment)
 
 
 def _installed(bed: Bed, peer: Peer) -> list[str] | None:
@@ -190,6 +193,7 @@ def _program(bed: Bed, contender: Contender, topic: str, group: str) -> Iterator
         "PEER_CONCURRENCY": str(CONCURRENCY),
         "PEER_PARTITIONS": str(PARTITIONS),
         "PEER_SESSION_MS": str(SESSION_MS),
+        **contender.environment,
     }
     if contender.name == OURS:
         environment |= {
