@@ -9,7 +9,7 @@ from kafka.net.manager import KafkaConnectionManager
 from kafka.net.selector import NetworkSelector
 
 from tests.brokers.tools import wait_until
-from worker.adapters.kafka import connection
+from worker.adapters.kafka import network
 
 ATTEMPTS = 3
 
@@ -45,7 +45,7 @@ def closing() -> Iterator[Closing]:
 
 def test_a_connection_that_is_accepted_and_closed_is_not_tried_again_at_once(closing: Closing) -> None:
     """The library would take it for one that was made, and try a thousand times a second."""
-    assert KafkaConnectionManager._connect is connection._connect_or_back_off
+    assert KafkaConnectionManager._connect is network._connect_or_back_off
     net = NetworkSelector()
     manager = KafkaConnectionManager(net, bootstrap_servers=[f"127.0.0.1:{closing.port}"])
     node = manager.cluster.bootstrap_brokers()[0].node_id

@@ -8,7 +8,7 @@ import pytest
 from kafka import KafkaConsumer, KafkaProducer
 
 from tests.brokers.tools import wait_until
-from worker.adapters.kafka import connection
+from worker.adapters.kafka import network
 from worker.adapters.kafka.connection import connect
 from worker.ports import UnavailableError
 from worker.settings import Kafka, load
@@ -44,7 +44,7 @@ class Mute:
 
 @pytest.fixture
 def mute(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mute]:
-    monkeypatch.setattr(connection, "HANDSHAKE_WITHIN", PATIENCE)
+    monkeypatch.setattr(network, "HANDSHAKE_WITHIN", PATIENCE)
     listener = Mute()
     yield listener
     listener.close()

@@ -234,7 +234,7 @@ def test_who_has_not_heard_from_the_group_for_as_long_as_its_lease_does_not_call
     told = Told()
     with member(s, told, KAFKA_SESSION_TIMEOUT_MS="30000") as consumer:
         wait_until(lambda: [consumer.poll(POLL)] and consumer.membership() is Membership.STABLE, "the group", 30)
-        consumer._heard_at -= 30.0  # as if no heartbeat had been answered since
+        consumer._heard.at -= 30.0  # as if no heartbeat had been answered since
         assert consumer.membership() is Membership.DISCONNECTED
         wait_until(lambda: [consumer.poll(POLL)] and consumer.membership() is Membership.STABLE, "an answer", 10)
 

@@ -1,10 +1,9 @@
-"""The group's member, by kafka-python; the one module that uses private parts of the library.
+"""The group's member, by kafka-python. What is changed in it stands in `worker.adapters.kafka.membership`.
 
-Verified with 3.0.12, which is pinned. Rebalance listeners run on the client's I/O thread, and only while `poll` (or
-`close`) waits for them: a join starts nowhere else. So no partition comes or goes while a batch is being taken in.
+Rebalance listeners run on the client's I/O thread, and only while `poll` (or `close`) waits for them: a join starts
+nowhere else. So no partition comes or goes while a batch is being taken in.
 """
 
-import struct
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
@@ -16,7 +15,8 @@ from kafka.coordinator.assignors.range import RangePartitionAssignor
 from kafka.errors import KafkaError
 
 from worker.adapters.kafka.connection import connect, mapped
-from worker.adapters.kafka.listener import UNCLEAR, Listener, offsets_to_commit, topic_partition
+from worker.adapters.kafka.listener import Listener, offsets_to_commit, topic_partition
+from worker.adapters.kafka.membership import Heard, read_notes, wait_for_heartbeats, watch_joins
 from worker.core.ownership import Partition
 from worker.ports import FatalError, Membership, Rebalance, Record, UnavailableError
 from worker.settings import Kafka
@@ -27,8 +27,6 @@ log = structlog.get_logger(__name__)
 MAX_POLL_RECORDS = 4000
 #: How long a poll may take (s), unless the session is longer.
 MAX_POLL_INTERVAL = 60.0
-#: What a poll waits at least, if it finds nothing (s).
-LEAST_POLL_WAIT = 0.05
 #: Polls in a row that find the heartbeat off in a stable group: one may fall between two steps of a join.
 POLLS_UNTIL_FENCED = 3
 LATEST = -1
@@ -58,7 +56,6 @@ class GroupConsumer:
         self._static = settings.group_instance_id is not None
         eager = settings.assignor != "cooperative-sticky"
         self._fenced_for = 0
-        self._heard_at = 0.0
         # What starts before the lease has ended is over before the session is, unless that is very short.
         session = settings.session_timeout_ms / 1000
         self._lease = max(session - in_flight_at_most, session * 2 / 3)
@@ -90,10 +87,11 @@ class GroupConsumer:
         self._consumer.subscribe(topics=list(settings.topics), listener=self._listener)
         # Under eager assignors every rebalance hands out everything in one round.
         self._joins_once_more = self._static and not eager
-        self._watch_joins(tells_generation=self._joins_once_more)
-        self._note_answers()
-        self._wait_for_heartbeats()
-        self._read_notes(rebalance)
+        coordinator = self._consumer._coordinator
+        watch_joins(self._consumer, self._listener.lose, tells_generation=self._joins_once_more)
+        wait_for_heartbeats(coordinator)
+        read_notes(coordinator, rebalance)
+        self._heard = Heard(coordinator)
         self._await_metadata(connect_timeout)
 
     def poll(self, timeout: float) -> Mapping[Partition, Sequence[Record]]:
@@ -176,7 +174,7 @@ class GroupConsumer:
         return Membership.STABLE if time.monotonic() < self.lease_until() else Membership.DISCONNECTED
 
     def lease_until(self) -> float:
-        return self._heard_at + self._lease
+        return self._heard.at + self._lease
 
     def _finish_join(self) -> None:
         """A join that has begun is needed until it has ended.
@@ -200,84 +198,6 @@ class GroupConsumer:
     def _positions(self) -> dict[str, int | None]:
         owned = [Partition(*partition) for partition in self._consumer.assignment()]
         return {str(partition): self.position(partition) for partition in sorted(owned)}
-
-    def _watch_joins(self, *, tells_generation: bool) -> None:
-        """Who joins without its former generation has lost what it had: others own it by now.
-
-        The library tells that before a join only, not where it is the answer to one. And its cooperative assignor goes
-        on claiming those partitions, whereupon the leader hands them out while their owners still have them.
-
-        `tells_generation`: as the Java client does, in its form. A join that says nothing new starts no rebalance.
-        """
-        coordinator = self._consumer._coordinator
-        says = coordinator.group_protocols
-
-        def group_protocols() -> Any:
-            if coordinator._generation.is_lost():
-                self._listener.lose(self._consumer.assignment())
-                self._consumer._subscription.assign_from_subscribed([])
-                for assignor in coordinator._assignors.values():
-                    assignor.member_assignment = None
-            protocols = says()
-            if tells_generation:
-                for _, metadata in protocols:
-                    metadata.user_data = struct.pack(">i", coordinator._generation.generation_id)
-            return protocols
-
-        coordinator.group_protocols = group_protocols
-
-    def _note_answers(self) -> None:
-        """A heartbeat's answer, and the end of a join, are words from the group, which counts from when it was asked.
-
-        An answer may have lain there while this process was frozen; its partitions may be others' by then.
-        """
-        coordinator = self._consumer._coordinator
-        heartbeat, enable = coordinator.heartbeat, coordinator._enable_heartbeat
-        received, joined = heartbeat.received_heartbeat, coordinator._process_join_group_response
-        synced_at = 0.0
-
-        def received_heartbeat() -> None:
-            received()
-            self._heard_at = max(self._heard_at, heartbeat.last_send)
-
-        def process_join_group_response(*args: Any) -> Any:
-            nonlocal synced_at
-            answer = joined(*args)
-            synced_at = time.monotonic()  # SyncGroup is sent next, and its end begins a session
-            return answer
-
-        def enable_heartbeat() -> None:
-            self._heard_at = max(self._heard_at, synced_at)
-            # An answer that nobody waited for would be taken when the same partitions are asked for again.
-            coordinator._offset_fetch_futures.clear()
-            enable()
-
-        heartbeat.received_heartbeat = received_heartbeat
-        coordinator._process_join_group_response = process_join_group_response
-        coordinator._enable_heartbeat = enable_heartbeat
-
-    def _wait_for_heartbeats(self) -> None:
-        """While a heartbeat is overdue the library's poll does not wait at all, but goes round and round.
-
-        Heartbeats are its own thread's work. Each round leaves cycles behind, which nobody collects for a long time.
-        """
-        coordinator = self._consumer._coordinator
-        seconds = coordinator.time_to_next_poll
-        coordinator.time_to_next_poll = lambda: max(LEAST_POLL_WAIT, seconds())
-
-    def _read_notes(self, rebalance: Rebalance) -> None:
-        """Where a partition's reading begins comes with what its former owner noted beside it."""
-        coordinator = self._consumer._coordinator
-        fetch = coordinator.fetch_committed_offsets_async
-
-        async def fetch_committed_offsets_async(*args: Any, **kwargs: Any) -> Any:
-            offsets = await fetch(*args, **kwargs)
-            noted = [Partition(*partition) for partition, offset in offsets.items() if offset.metadata == UNCLEAR]
-            if noted:
-                rebalance.inherit(noted)
-            return offsets
-
-        coordinator.fetch_committed_offsets_async = fetch_committed_offsets_async
 
     def _join_once_more(self) -> None:
         """A static member is given what its predecessor had, without a rebalance (KIP-345).
