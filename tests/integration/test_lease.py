@@ -5,9 +5,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tests.brokers.tools import wait_until
+from tests.conftest import ClusterFactory
+from tests.integration.conftest import Stage
 from tests.integration.events import cart, version
-from tests.integration.process import WorkerProcess, worker
+from tests.integration.process import KEY, WorkerProcess, worker
 from tests.integration.test_life import Stages
+from worker.sandbox.api import Sandbox
 
 CARTS = [str(number) for number in range(40)]
 #: The broker's own minimum is 6 s.
@@ -46,3 +49,24 @@ def test_who_wakes_up_after_its_partitions_moved_sends_nothing_of_what_it_had(st
         s.produce([cart(id_, 3) for id_ in CARTS])
         wait_until(lambda: {version(params) for params in s.held().values()} == {3}, "it to go on", 60)
         assert first.stop() == 0
+
+
+def test_who_is_cut_off_from_kafka_in_a_quiet_hour_shows_no_partitions(kafka_cluster: ClusterFactory) -> None:
+    """With nothing to do it has no lag, and would look well for ever: what tells of it is that it owns nothing."""
+    cluster = kafka_cluster()
+    cluster.create_topic("carts", partitions=3)
+    with Sandbox(keys={KEY}) as api:
+        s = Stage(cluster.bootstrap, "carts", "group", api)
+        with worker(**s.settings(**SETTINGS)) as w:
+            w.wait_ready()
+            s.produce([cart("1")])
+            s.wait_all_committed()
+            assert w.metrics()["assigned_partitions"] == 3
+            cluster.kill(0)
+            wait_until(lambda: w.metrics()["assigned_partitions"] == 0, "its lease to end", 20)
+            assert not [name for name in w.metrics() if name.startswith(("consumer_lag", "committed_offset"))]
+            assert w.get("/readyz")[0] == 503
+            assert [line["level"] for line in w.logged("membership")][-1] == "warning"
+            cluster.start(0)
+            wait_until(lambda: w.metrics()["assigned_partitions"] == 3, "it to be back", 30)
+            assert w.stop() == 0

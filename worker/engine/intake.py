@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from logging import INFO, WARNING
 from sys import getsizeof
 
 import structlog
@@ -64,7 +65,8 @@ class Intake:
         self.view.note_poll(now, time.time())
         self._renew(consumer.lease_until(), now)
         if self.view.note_membership(consumer.membership(), now):
-            log.info("membership", state=self.view.membership)
+            gone = self.view.joined_once and self.view.membership is Membership.DISCONNECTED
+            log.log(WARNING if gone else INFO, "membership", state=self.view.membership)
         if not draining:
             for partition, records in batches.items():
                 self._take_in(Partition(*partition), records)
