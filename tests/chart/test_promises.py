@@ -64,7 +64,7 @@ def test_the_grace_follows_from_the_drain(helm: Helm, drain: float, grace: int) 
 
 
 def test_a_grace_of_the_users_own_is_kept(helm: Helm) -> None:
-    assert worker(helm.render(LEAST, {"terminationGracePeriodSeconds": 35}))["terminationGracePeriodSeconds"] == 35
+    assert worker(helm.render(LEAST, {"terminationGracePeriodSeconds": 41}))["terminationGracePeriodSeconds"] == 41
 
 
 def test_a_rollout_never_has_one_worker_more(helm: Helm) -> None:
@@ -183,6 +183,28 @@ def test_what_is_read_at_the_start_replaces_the_pods_and_a_new_key_does_not(helm
     assert annotations(helm.render(inline, {"optico": {"apiKey": "fake-other"}})) == before
 
 
+def test_a_secret_that_holds_a_password_only_has_its_user_name_beside_it(helm: Helm) -> None:
+    """As Strimzi writes it: `password`, and the user's name is the Secret's own."""
+    keda = {"autoscaling": {"kind": "keda", "maxReplicas": 2}}
+    sasl = {"mechanism": "SCRAM-SHA-512", "existingSecret": "worker-user", "username": "worker-user"}
+    found = helm.render(LEAST, {"kafka": {"securityProtocol": "SASL_SSL", "sasl": sasl}}, keda)
+    expected = {
+        "username": ("rel-optico-worker-kafka", "username"),
+        "password": ("worker-user", "password"),
+    }
+    sources = one(found, "Deployment")["spec"]["template"]["spec"]["volumes"]
+    files = {
+        item["path"].removeprefix("kafka/"): (source["secret"]["name"], item["key"])
+        for volume in sources
+        for source in volume.get("projected", {}).get("sources", [])
+        for item in source.get("secret", {}).get("items", [])
+    }
+    assert {name: files[name] for name in expected} == expected
+    references = one(found, "TriggerAuthentication")["spec"]["secretTargetRef"]
+    assert {each["parameter"]: (each["name"], each["key"]) for each in references} == expected
+    assert one(found, "Secret")["data"] == {"username": "d29ya2VyLXVzZXI="}
+
+
 def test_a_key_in_a_secret_of_the_users_own_makes_no_secret(helm: Helm) -> None:
     assert "Secret" not in kinds(helm.render(LEAST))
 
@@ -254,17 +276,17 @@ def test_scaling_can_be_paused(helm: Helm, name: str, expected: dict[str, str]) 
 
 def egress_ports(found: list[Document]) -> list[list[Any]]:
     rules = one(found, "NetworkPolicy")["spec"]["egress"]
-    assert [port["protocol"] for port in rules[0]["ports"]] == ["UDP", "TCP"], "answers that are long come over TCP"
+    assert [port["protocol"] for port in rules[0]["ports"]] == ["UDP", "TCP"] * 2, "answers that are long come over TCP"
     return [[port["port"] for port in rule["ports"]] for rule in rules]
 
 
 def test_the_network_policy_knows_the_ports_from_the_addresses(helm: Helm) -> None:
-    assert egress_ports(helm.render(VALUES / "inline.yaml")) == [[53, 53], [9094], [8080]]
+    assert egress_ports(helm.render(VALUES / "inline.yaml")) == [[53, 53, 5353, 5353], [9094], [8080]]
     servers = {
         "kafka": {"bootstrapServers": ["a:9095", "b:9092", "[2001:db8::1]:9096"]},
         "networkPolicy": {"enabled": True},
     }
-    assert egress_ports(helm.render(LEAST, servers)) == [[53, 53], [9095, 9092, 9096], [443]]
+    assert egress_ports(helm.render(LEAST, servers)) == [[53, 53, 5353, 5353], [9095, 9092, 9096], [443]]
 
 
 def test_the_network_policy_holds_for_all_pods_of_the_release(helm: Helm) -> None:

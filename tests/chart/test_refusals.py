@@ -38,7 +38,7 @@ REFUSED: dict[str, Values] = {
     " kafka.sasl.existingSecret.": _kafka(
         securityProtocol="SASL_PLAINTEXT", sasl={"mechanism": "PLAIN", "username": "fake"}
     ),
-    "kafka.sasl.existingSecret is set together with a user name or password: keep one of them.": _kafka(
+    "kafka.sasl.existingSecret and kafka.sasl.password are both set: keep one of them.": _kafka(
         securityProtocol="SASL_SSL", sasl={**SASL, "password": "fake"}
     ),
     "kafka.sasl is set, but kafka.securityProtocol is SSL, which has no SASL: set SASL_SSL or SASL_PLAINTEXT.": _kafka(
@@ -69,8 +69,8 @@ REFUSED: dict[str, Values] = {
     "kafka.clientRack and kafka.rackFromZone are both set: keep one of them.": _kafka(
         clientRack="zone-a", rackFromZone=True
     ),
-    "terminationGracePeriodSeconds is 34, but a drain of 25 s (worker.drainTimeoutSeconds) needs at least 35: raise it,"
-    " or leave it unset.": {"terminationGracePeriodSeconds": 34},
+    "terminationGracePeriodSeconds is 40, but a drain of 25 s (worker.drainTimeoutSeconds) needs at least 41: raise it,"
+    " or leave it unset.": {"terminationGracePeriodSeconds": 40},
     "worker.drainTimeoutSeconds must be longer than optico.timeoutSeconds, so that a request can end: raise the one or"
     " lower the other.": {"worker": {"drainTimeoutSeconds": 5}},
     "pdb needs one of minAvailable and maxUnavailable: set the other to null.": {"pdb": {"minAvailable": 1}},
@@ -145,6 +145,8 @@ REFUSED: dict[str, Values] = {
     "prometheusRule.disabled has NoSuchAlert, which is no alert of this chart: correct or remove it.": {
         "prometheusRule": {"disabled": ["NoSuchAlert"]}
     },
+    "prometheusRule.selector has cluster, which the recorded series don't have, so that alerts on them would never"
+    " fire: name namespace and job only.": {"prometheusRule": {"selector": {"cluster": "one", "job": "carts"}}},
 }
 
 

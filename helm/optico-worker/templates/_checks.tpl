@@ -41,8 +41,8 @@ kafka.sasl.mechanism is empty, but kafka.securityProtocol is {{ $kafka.securityP
 {{- if and (not $sasl.existingSecret) (not (and $sasl.username $sasl.password)) }}
 kafka.securityProtocol is {{ $kafka.securityProtocol }}, but there is no user name and password: set kafka.sasl.existingSecret.
 {{- end }}
-{{- if and $sasl.existingSecret $given }}
-kafka.sasl.existingSecret is set together with a user name or password: keep one of them.
+{{- if and $sasl.existingSecret $sasl.password }}
+kafka.sasl.existingSecret and kafka.sasl.password are both set: keep one of them.
 {{- end }}
 {{- else if or $sasl.mechanism $sasl.existingSecret $given }}
 kafka.sasl is set, but kafka.securityProtocol is {{ $kafka.securityProtocol }}, which has no SASL: set SASL_SSL or SASL_PLAINTEXT.
@@ -94,7 +94,7 @@ kafka.rackFromZone needs Kubernetes 1.35 or newer, this is {{ .Capabilities.Kube
 
 {{- define "optico-worker.checks.rollout" -}}
 {{- $drain := .Values.worker.drainTimeoutSeconds }}
-{{- $least := add (ceil $drain) 10 }}
+{{- $least := add (ceil $drain) 16 }}
 {{- if lt (include "optico-worker.grace" . | int64) $least }}
 terminationGracePeriodSeconds is {{ include "optico-worker.grace" . }}, but a drain of {{ $drain }} s (worker.drainTimeoutSeconds) needs at least {{ $least }}: raise it, or leave it unset.
 {{- end }}
@@ -230,6 +230,11 @@ replay.execute sets the group's offsets, which the brokers allow only while it h
 {{- range .Values.prometheusRule.disabled }}
 {{- if not (has . $alerts) }}
 prometheusRule.disabled has {{ . }}, which is no alert of this chart: correct or remove it.
+{{- end }}
+{{- end }}
+{{- range $label, $_ := .Values.prometheusRule.selector }}
+{{- if not (has $label (list "namespace" "job")) }}
+prometheusRule.selector has {{ $label }}, which the recorded series don't have, so that alerts on them would never fire: name namespace and job only.
 {{- end }}
 {{- end }}
 {{- end }}

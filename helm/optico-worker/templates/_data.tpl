@@ -3,9 +3,13 @@
 {{- $sasl := .Values.kafka.sasl }}
 {{- $client := .Values.kafka.tls.client }}
 {{- $lines := list }}
-{{- if and (include "optico-worker.sasl" .) (not $sasl.existingSecret) }}
-{{- $lines = append $lines (printf "username: %s" (b64enc $sasl.username)) }}
+{{- if include "optico-worker.sasl" . }}
+{{- with $sasl.username }}
+{{- $lines = append $lines (printf "username: %s" (b64enc .)) }}
+{{- end }}
+{{- if not $sasl.existingSecret }}
 {{- $lines = append $lines (printf "password: %s" (b64enc $sasl.password)) }}
+{{- end }}
 {{- end }}
 {{- if and (include "optico-worker.tls" .) $client.certificate (not $client.existingSecret) }}
 {{- $lines = append $lines (printf "client.crt: %s" (b64enc $client.certificate)) }}

@@ -83,17 +83,17 @@ OPTICO_CA_FILE: optico.ca
 {{- include "optico-worker.ca" (dict "context" . "ca" $optico.ca "env" "OPTICO_CA_FILE" "path" "optico/ca.crt" "own" "optico-ca.crt") }}
 {{- if include "optico-worker.sasl" . }}
 {{- $sasl := .Values.kafka.sasl }}
-{{- $name := tpl $sasl.existingSecret . | default (printf "%s-kafka" $fullname) }}
+{{- $own := printf "%s-kafka" $fullname }}
 - env: KAFKA_SASL_USERNAME_FILE
   path: kafka/username
   kind: secret
-  name: {{ $name | quote }}
-  key: {{ ternary $sasl.usernameKey "username" (ne $sasl.existingSecret "") | quote }}
+  name: {{ ternary (tpl $sasl.existingSecret .) $own (empty $sasl.username) | quote }}
+  key: {{ ternary $sasl.usernameKey "username" (empty $sasl.username) | quote }}
   parameter: username
 - env: KAFKA_SASL_PASSWORD_FILE
   path: kafka/password
   kind: secret
-  name: {{ $name | quote }}
+  name: {{ tpl $sasl.existingSecret . | default $own | quote }}
   key: {{ ternary $sasl.passwordKey "password" (ne $sasl.existingSecret "") | quote }}
   parameter: password
 {{- end }}
