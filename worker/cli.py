@@ -51,7 +51,7 @@ def run(context: click.Context) -> None:
     # handler would not be ended at all.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
-    settings = load_settings()
+    settings = load_settings(warn=False)
 
     import structlog
 

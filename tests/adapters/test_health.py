@@ -50,8 +50,20 @@ def test_many_clients_take_neither_threads_nor_sockets_without_end(server: Healt
     try:
         refused = wait_until(lambda: sum(map(cut_off, clients)) or None, "some to be refused")
         assert refused
-        assert threading.active_count() - before <= health._AT_ONCE
+        assert threading.active_count() - before <= 2 * health._AT_ONCE
         wait_until(lambda: all(map(cut_off, clients)), "all of them to be cut off", 10)
+        with urlopen(f"http://127.0.0.1:{server.port}/healthz", timeout=5) as answer:
+            assert answer.status == 200
+    finally:
+        for client in clients:
+            client.close()
+
+
+def test_a_probe_is_answered_however_many_say_nothing(server: HealthServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scanner that comes back as often as it is cut off must not have the worker restarted."""
+    monkeypatch.setattr(health, "_PATIENCE", 60.0)
+    clients = [connected(server) for _ in range(health._AT_ONCE)]
+    try:
         with urlopen(f"http://127.0.0.1:{server.port}/healthz", timeout=5) as answer:
             assert answer.status == 200
     finally:

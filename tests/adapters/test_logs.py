@@ -196,6 +196,17 @@ def test_text_for_people_is_not_json_and_holds_the_same(configure: Configure) ->
     assert KEY not in text
 
 
+def test_what_an_api_says_does_not_reach_the_terminal_as_its_language(configure: Configure) -> None:
+    output = configure(fmt="console")
+
+    log.error("rejected\x1b[2J", message="\x1b]0;owned\x07", nested=["\x9b2J"], exc_info=failing("\x1b[31m"))
+
+    text = output.getvalue()
+    assert "\\x1b]0;owned" in text
+    assert "Traceback" in text
+    assert all(character.isprintable() for line in text.splitlines() for character in line)
+
+
 def failing(message: str) -> OSError:
     try:
         raise OSError(message)  # noqa: TRY301

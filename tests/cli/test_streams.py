@@ -67,3 +67,11 @@ def test_nothing_that_is_opened_later_gets_what_is_written_to_a_closed_stream() 
     ended = subprocess.run(["bash", "-c", f'{MODULE[0]} -c "$0" <&- >&- 2>&-', code], check=False, timeout=DEADLINE)
 
     assert ended.returncode == 0
+
+
+def test_a_stream_that_can_not_hold_a_character_gets_its_escape() -> None:
+    event = '{"type": "cart", "id": "\u20ac", "currency": "EUR", "visit_id": "v", "is_logged_in": 0}\n'
+    ended = shell("PYTHONIOENCODING=latin-1 optico-worker render", event.encode())
+
+    assert b"Traceback" not in ended.stderr
+    assert b"\\u20ac" in ended.stdout

@@ -16,7 +16,8 @@ METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _OK, _NOT_FOUND, _NOT_ALLOWED, _UNAVAILABLE = 200, 404, 405, 503
 #: A client keeps its thread no longer than this, however slowly it speaks or reads (s).
 _PATIENCE = 10.0
-#: Connections at a time. More would take the sockets that the worker itself needs; they are closed at once.
+#: Connections at a time: more would take the sockets that the worker itself needs. A new one takes the place of the
+#: oldest, as a probe that is answered in a moment needs one, whoever else holds all of them.
 _AT_ONCE = 64
 
 
@@ -62,10 +63,15 @@ class _Server(ThreadingHTTPServer):
 
     def __init__(self, *args: Any) -> None:
         self._open: dict[Any, float] = {}
+        #: Cut off, until their threads have noticed.
+        self._ending: dict[Any, None] = {}
         super().__init__(*args)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         if len(self._open) >= _AT_ONCE:
+            for oldest in list(self._open)[:1]:
+                self._cut_off(oldest)
+        if len(self._ending) >= _AT_ONCE:
             self.shutdown_request(request)
             return
         self._open[request] = time.monotonic() + _PATIENCE
@@ -73,14 +79,21 @@ class _Server(ThreadingHTTPServer):
 
     def shutdown_request(self, request: Any) -> None:
         self._open.pop(request, None)
+        self._ending.pop(request, None)
         super().shutdown_request(request)
 
     def service_actions(self) -> None:
-        """Between two looks at the listener: cuts off who is out of time. Its thread ends by that."""
+        """Between two looks at the listener: cuts off who is out of time."""
         now = time.monotonic()
         for request in [each for each, until in list(self._open.items()) if until < now]:
-            with suppress(OSError):
-                request.shutdown(SHUT_RDWR)
+            self._cut_off(request)
+
+    def _cut_off(self, request: Any) -> None:
+        """Its thread ends by that."""
+        self._ending[request] = None
+        self._open.pop(request, None)
+        with suppress(OSError):
+            request.shutdown(SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that went away is its own affair."""

@@ -18,6 +18,8 @@ import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from worker.core.text import printable
+
 Secrets = Callable[[], Iterable[str]]
 
 MASK = "***"
@@ -213,6 +215,16 @@ def _json(_: WrappedLogger, __: str, event_dict: EventDict) -> str:
 
 
 def _console(stream: TextIO) -> Processor:
-    return structlog.dev.ConsoleRenderer(
+    render = structlog.dev.ConsoleRenderer(
         colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback, sort_keys=False
     )
+
+    def readable(logger: WrappedLogger, name: str, event_dict: EventDict) -> str:
+        """What the API and the topics hold is not for the terminal to obey. Tracebacks keep their lines."""
+        for key, value in event_dict.items():
+            if isinstance(value, str):
+                lines = value.split("\n") if key in ("exception", "stack") else [value]
+                event_dict[key] = "\n".join(map(printable, lines))
+        return render(logger, name, event_dict)
+
+    return readable

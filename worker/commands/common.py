@@ -19,9 +19,10 @@ _EVERYTHING = ("KAFKA_", "OPTICO_", "WORKER_")
 CONNECTION = ("KAFKA_BOOTSTRAP_SERVERS", "KAFKA_CLIENT_ID", "KAFKA_SECURITY_PROTOCOL", "KAFKA_SASL_", "KAFKA_SSL_")
 
 
-def load_settings(reads: Sequence[str] = _EVERYTHING) -> "Settings":
+def load_settings(reads: Sequence[str] = _EVERYTHING, *, warn: bool = True) -> "Settings":
     """The settings from the environment; ends the program with 2 if they can't be used, naming every problem.
 
+    What is legal and worth a look, such as a misspelt name, is told on standard error, unless the caller tells it.
     `reads` are the variables, or beginnings of them, that the command needs: others are not looked at, so that dead
     letters can be read without an API key. What the settings hold for those means nothing.
     """
@@ -33,9 +34,13 @@ def load_settings(reads: Sequence[str] = _EVERYTHING) -> "Settings":
     if "KAFKA_BOOTSTRAP_SERVERS" in stand_ins:
         stand_ins["KAFKA_BOOTSTRAP_SERVERS"] = "unread:1"
     try:
-        return load({name: value for name, value in os.environ.items() if name not in hidden} | stand_ins)
+        settings = load({name: value for name, value in os.environ.items() if name not in hidden} | stand_ins)
     except SettingsError as error:
         problems = error.problems
+    else:
+        for warning in settings.warnings if warn else ():
+            click.echo(f"{PROGRAM}: {warning}", err=True)
+        return settings
     count = f"{len(problems)} problem{'' if len(problems) == 1 else 's'}"
     lines = "\n".join(f"  {problem}" for problem in problems)
     raise failure(f"{count} in the configuration:\n{lines}\nEvery variable: docs/configuration.md", BAD_CONFIGURATION)
@@ -61,7 +66,8 @@ def told() -> Iterator[None]:
     """Ends the program with 1 and one line where the brokers, or the command itself, refuse."""
     import logging
 
-    from worker.ops.terminal import CommandError, printable
+    from worker.core.text import printable
+    from worker.ops.terminal import CommandError
     from worker.ports import FatalError, UnavailableError
 
     # Without a handler of its own the library's complaints would go to standard error beside our line.

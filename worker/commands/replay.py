@@ -97,6 +97,8 @@ def _alongside(context: click.Context, options: dict[str, Any]) -> None:
 
     start = _parsed(lambda: targets.place(options["start"]))
     stop: Place | None = _parsed(lambda: targets.place(options["stop"])) if options["stop"] else None
+    if isinstance(start, targets.At) and isinstance(stop, targets.At) and stop.timestamp < start.timestamp:
+        raise click.UsageError("--to lies before --from, so that nothing would be sent; swap them.")
     ids = _parsed(lambda: frozenset(map(targets.entity, options["ids"])))
     settings = load_settings()
     with told():

@@ -17,6 +17,9 @@ def standard_streams(program: str) -> Iterator[None]:
     line. A stream that is closed counts as /dev/null, or the next file that is opened would get what it is told.
     """
     _open_closed()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # whose encoding may lack what is to be written
+            stream.reconfigure(errors="backslashreplace")
     try:
         try:
             yield

@@ -6,13 +6,15 @@ Standard output carries the answer alone. What is said beside it (notes, progres
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
+
+from worker.core.text import printable
 
 
 class CommandError(Exception):
@@ -22,16 +24,6 @@ class CommandError(Exception):
 def is_terminal(stream: IO[str]) -> bool:
     """Whether a person reads it."""
     return stream.isatty()
-
-
-def printable(value: object, limit: int | None = None) -> str:
-    """Text from outside on one line, without characters that a terminal would obey."""
-    text = str(value)
-    if limit is not None and len(text) > limit:
-        text = text[:limit] + "…"
-    if text.isprintable():
-        return text
-    return "".join(character if character.isprintable() else _escaped(character) for character in text)
 
 
 def table(
@@ -81,9 +73,10 @@ def say(line: str, style: str = "") -> None:
 
 
 def note(message: str) -> None:
-    """A line beside the answer, on standard error."""
-    sys.stderr.write(printable(message) + "\n")
-    sys.stderr.flush()
+    """A line beside the answer, on standard error. Where nobody reads it any more, the command goes on without."""
+    with suppress(OSError):
+        sys.stderr.write(printable(message) + "\n")
+        sys.stderr.flush()
 
 
 @contextmanager
@@ -99,7 +92,3 @@ def progress(doing: str, total: int | None) -> Iterator[Callable[[int], None]]:
 def _cell(value: object) -> Text:
     # Never a str: rich would take [brackets] in it for markup.
     return value if isinstance(value, Text) else Text("" if value is None else printable(value))
-
-
-def _escaped(character: str) -> str:
-    return character.encode("unicode_escape").decode("ascii")

@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from click.testing import CliRunner, Result
 from kafka import TopicPartition
+from kafka.protocol.consumer import JoinGroupRequest, SyncGroupRequest
 from kafka.structs import OffsetAndMetadata
 
 from tests.brokers.tools import ask, wait_until
@@ -45,6 +46,42 @@ def commit(s: Stage, offsets: Mapping[int, int]) -> None:
         return not any(error.errno for error in answer.values())
 
     wait_until(done, "a coordinator that takes offsets", 30)
+
+
+def join_as_connect(s: Stage, group: str) -> None:
+    """A member as those of Kafka Connect are; what it says of itself is no consumer's."""
+    said = b"\x00\x01\x00\x14http://connect:8083/\x00\x00\x00\x00\x00\x00\x00\x05"
+
+    def join(admin: Any) -> None:
+        async def exchange() -> None:
+            node = (await admin._find_coordinator_ids([group]))[group]
+            joined = await admin._manager.send(
+                JoinGroupRequest(
+                    group_id=group,
+                    session_timeout_ms=30_000,
+                    rebalance_timeout_ms=30_000,
+                    member_id="",
+                    protocol_type="connect",
+                    protocols=[("compatible", said)],
+                    max_version=3,
+                ),
+                node_id=node,
+            )
+            synced = await admin._manager.send(
+                SyncGroupRequest(
+                    group_id=group,
+                    generation_id=joined.generation_id,
+                    member_id=joined.member_id,
+                    assignments=[(joined.member_id, said)],
+                    max_version=3,
+                ),
+                node_id=node,
+            )
+            assert synced.error_code == 0
+
+        admin._manager.run(exchange)
+
+    ask(s.bootstrap, join)
 
 
 def moves(s: Stage, *arguments: str, code: int = 0, **settings: str) -> dict[int, dict[str, Any]]:

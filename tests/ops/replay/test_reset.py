@@ -10,8 +10,12 @@ from tests.brokers.tools import committed, end_offsets, group_state, start_offse
 from tests.integration.conftest import Stage
 from tests.integration.events import cart, version
 from tests.integration.process import worker
-from tests.ops.replay.conftest import commit, moves, replay
+from tests.ops.replay.conftest import commit, join_as_connect, moves, replay
 from tests.ops.replay.kafka_tools import consumer_groups
+from worker.adapters.kafka.admin import Noted, open_admin
+from worker.adapters.kafka.listener import UNCLEAR
+from worker.core.ownership import Partition
+from worker.settings import load
 
 Stages = Callable[..., Stage]
 
@@ -171,3 +175,22 @@ def test_kafkas_own_tool_sees_what_a_reset_has_set(s: Stage) -> None:
     rows = [line.split()[1:6] for line in said.splitlines() if s.topic in line]
     assert sorted(rows) == [[s.topic, "0", "6", "10", "4"], [s.topic, "1", "6", "10", "4"]]
     wait_until(lambda: group_state(s.bootstrap, s.group) == "Empty", "no member")
+
+
+def test_a_reset_keeps_the_note_that_requests_may_still_take_effect(s: Stage) -> None:
+    """Whoever reads on from there must confirm what it delivers at first, as after any other end."""
+    settings = load(s.settings() | {"OPTICO_API_KEY": "fake"}).kafka
+    first, second = Partition(s.topic, 0), Partition(s.topic, 1)
+    with open_admin(settings) as admin:
+        admin.commit(s.group, {first: Noted(10, UNCLEAR), second: 10})
+        moves(s, "--to-earliest", "--execute")
+        assert admin.noted(s.group) == {first: Noted(0, UNCLEAR), second: Noted(0, "")}
+
+
+def test_a_group_that_is_no_consumers_is_left_alone(s: Stage) -> None:
+    """Such as that of Kafka Connect, whose members say what no consumer would."""
+    join_as_connect(s, group := f"{s.group}-connect")
+    ended = replay(s, "--to-earliest", KAFKA_GROUP_ID=group)
+    assert ended.exit_code == 1
+    assert f"group {group} is of the type connect" in ended.stderr
+    assert "KAFKA_GROUP_ID" in ended.stderr

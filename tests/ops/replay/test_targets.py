@@ -28,12 +28,17 @@ def test_an_instant_is_the_same_in_every_zone(when: datetime, hours: int) -> Non
         ("2026-11-21", "no time zone"),
         ("yesterday", "no date and time"),
         ("1960-01-01T00:00:00Z", "before 1970"),
+        ("0001-01-01T00:00:00+14:00", "before 1970"),
         ("", "no date and time"),
     ],
 )
 def test_what_is_no_instant_is_refused_in_words(text: str, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         instant(text)
+
+
+def test_the_last_instant_there_is_lies_in_a_zone_behind_all_others() -> None:
+    assert instant("9999-12-31T23:59:59-14:00").timestamp == 253_402_351_199_000
 
 
 def test_a_duration_leads_back_from_now() -> None:

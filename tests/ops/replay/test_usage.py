@@ -38,6 +38,10 @@ def invoke(*arguments: str, **settings: str | None) -> tuple[int, str]:
         (["--alongside", "--from", "earliest", "--to-latest"], "--to-latest can't be combined with --alongside"),
         (["--alongside", "--from", "earliest", "--id", "42"], "names no entity"),
         (["--alongside", "--from", "08:00"], "no date and time"),
+        (
+            ["--alongside", "--from", "2026-11-22T08:00:00Z", "--to", "2026-11-21T08:00:00Z"],
+            "--to lies before --from",
+        ),
         (["--alongside", "--from", "earliest", "--max-requests-per-second", "-1"], "-1"),
         (["--alongside", "--from", "earliest", "--max-requests-per-second", "inf"], "inf"),
     ],
@@ -48,6 +52,12 @@ def test_what_contradicts_itself_is_bad_usage(arguments: list[str], words: str) 
     assert code == 2
     assert words in said
     assert "Traceback" not in said
+
+
+def test_a_variable_that_is_misspelt_is_told_of_before_anything_is_done() -> None:
+    _, said = invoke("--to-earliest", KAFKA_GROUPID="shop-prod")
+    assert "KAFKA_GROUPID: unknown" in said
+    assert "KAFKA_GROUP_ID" in said
 
 
 def test_a_reset_needs_no_api_key_and_a_replay_alongside_does() -> None:

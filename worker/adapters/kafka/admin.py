@@ -1,5 +1,6 @@
 """What commands ask the brokers, and the offsets that they set: kafka-python's admin client behind `Admin`."""
 
+import struct
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from kafka import KafkaAdminClient
 from kafka.admin import OffsetSpec
 from kafka.errors import KafkaError, NoError, UnknownTopicOrPartitionError, for_code
 from kafka.protocol.admin import DescribeGroupsRequest
+from kafka.protocol.consumer.metadata import ConsumerProtocolAssignment
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from worker.adapters.kafka.connection import connect, mapped
@@ -19,6 +21,8 @@ from worker.settings import Kafka
 
 T = TypeVar("T")
 
+#: Types of groups that a worker can be in.
+CONSUMERS = ("", "consumer")
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0
 
 
@@ -65,11 +69,15 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class GroupState:
-    """`state` is the broker's word: Stable, Empty, PreparingRebalance, CompletingRebalance or Dead (never heard of)."""
+    """`state` is the broker's word: Stable, Empty, PreparingRebalance, CompletingRebalance or Dead (never heard of).
+
+    `type` is what its members are, such as `consumer` or `connect`; empty: there were none yet.
+    """
 
     state: str
     members: tuple[Member, ...]
     operations: frozenset[str] | None = None
+    type: str = ""
 
 
 class Noted(NamedTuple):
@@ -163,7 +171,7 @@ class KafkaAdmin:
     def group(self, name: str) -> GroupState:
         found = self._ask(f"describing group {name}", lambda client: client.describe_groups([name])[name])
         members = sorted(map(_member, found["members"]), key=lambda member: (member.client_id, member.id))
-        return GroupState(found["group_state"], tuple(members), _operations(found))
+        return GroupState(found["group_state"], tuple(members), _operations(found), found["protocol_type"])
 
     def committed(self, group: str) -> dict[Partition, int]:
         return {partition: noted.offset for partition, noted in self.noted(group).items()}
@@ -248,11 +256,26 @@ class _Client(KafkaAdminClient):  # type: ignore[misc]
         return DescribeGroupsRequest(groups=list(group_ids), include_authorized_operations=True, max_version=5)
 
     def _describe_groups_process_response(self, response: Any) -> Any:
-        """The library makes text of an error, which says no more whether to ask again."""
+        """The library makes text of an error, which says no more whether to ask again.
+
+        And it takes what members say of themselves for a consumer's words, and fails where it is none.
+        """
         for group in response.groups:
             if group.error_code:
                 raise for_code(group.error_code)
+            for member in group.members:
+                member.member_metadata = b""  # nobody asks for it
+                if not (group.protocol_type in CONSUMERS and _is_assignment(member.member_assignment)):
+                    member.member_assignment = b""
         return super()._describe_groups_process_response(response)
+
+
+def _is_assignment(said: bytes) -> bool:
+    try:
+        ConsumerProtocolAssignment.decode(said)
+    except (struct.error, ValueError):
+        return False
+    return True
 
 
 def _admin_client(*, metrics_enabled: bool, **config: Any) -> Any:  # noqa: ARG001 - the one client without that option

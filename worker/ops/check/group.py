@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from worker.adapters.kafka.admin import Admin, GroupState
+from worker.adapters.kafka.admin import CONSUMERS, Admin, GroupState
 from worker.core.ownership import Partition
 from worker.ops.check.finding import Finding, count, ok, red, warn
 from worker.ops.check.rights import rights
@@ -35,6 +35,8 @@ def _members(name: str, group: GroupState, partitions: int) -> Finding:
         for m in group.members
     ]
     facts = {"state": group.state, "members": members}
+    if group.type not in CONSUMERS:
+        return red("group", name, f"of the type {group.type}, so no worker's", "correct KAFKA_GROUP_ID", **facts)
     many = count(len(members), "member")
     if group.state == "Dead":
         return ok("group", name, "not known yet: no worker has run", **facts)

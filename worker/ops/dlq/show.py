@@ -7,6 +7,7 @@ from typing import Any
 
 from worker.adapters.kafka.admin import open_admin
 from worker.adapters.kafka.reader import Reader
+from worker.core.text import printable
 from worker.ops import terminal
 from worker.ops.dlq.letter import Coordinates, DeadLetter, instant
 from worker.ops.dlq.shelf import Selection, Shelf
@@ -86,7 +87,7 @@ def _readable(value: bytes | None) -> str:
 
 
 def _row(letter: DeadLetter) -> tuple[object, ...]:
-    at, failed_at, message = letter.where, instant(letter.failed_at), terminal.printable(letter.message or "", 200)
+    at, failed_at, message = letter.where, instant(letter.failed_at), printable(letter.message or "", 200)
     return at, failed_at, letter.reason, letter.name, letter.attempts, letter.redrives, letter.origin, message
 
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from worker.adapters.kafka.admin import Admin, GroupState
+from worker.adapters.kafka.admin import CONSUMERS, Admin, GroupState, Noted
 from worker.core.ownership import Partition
 from worker.ops.replay.log import Log, Selection, locate, logs, select
 from worker.ops.replay.targets import Offsets, Shift, Target
@@ -57,6 +57,8 @@ def reset(admin: Admin, settings: Kafka, target: Target, selection: Selection, *
     """
     group = settings.group_id
     state = admin.group(group)
+    if state.type not in CONSUMERS:
+        raise CommandError(f"group {group} is of the type {state.type}, so no worker's; correct KAFKA_GROUP_ID")
     live = _live(group, state)
     if execute and live:
         raise CommandError(live)
@@ -130,13 +132,18 @@ def _move(stand: _Stand, target: Target, place: int | None) -> Move:
 
 
 def _execute(admin: Admin, group: str, moves: Sequence[Move]) -> None:
-    """Sets the offsets and reads them back: what counts is what the broker holds."""
+    """Sets the offsets and reads them back: what counts is what the broker holds.
+
+    What was noted beside them stays: requests of those who have just ended may still take effect.
+    """
+    noted = admin.noted(group)
     wanted = {move.partition: move.target for move in moves if move.target is not None}
     if not wanted:
         raise CommandError("there is nothing to reset")
     refused = ""
     try:
-        admin.commit(group, wanted)
+        notes = {partition: noted[partition].note if partition in noted else "" for partition in wanted}
+        admin.commit(group, {partition: Noted(offset, notes[partition]) for partition, offset in wanted.items()})
     except (FatalError, UnavailableError) as error:
         refused = f" ({error})"
     held = admin.committed(group)

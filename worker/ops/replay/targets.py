@@ -126,7 +126,7 @@ def _is_date(text: str) -> bool:
 
 
 def _at(when: datetime) -> At:
-    milliseconds = (when.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(milliseconds=1)
+    milliseconds = (when - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(milliseconds=1)
     if milliseconds < 0:
         raise ValueError("it lies before 1970, and so before any event; use --to-earliest, or --from earliest")
     return At(int(milliseconds))
