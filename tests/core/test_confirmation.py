@@ -194,6 +194,14 @@ def test_a_rejected_newest_state_is_not_confirmed() -> None:
     assert (made.outbox.pending, made.committable) == (0, 2)
 
 
+def test_a_refused_state_takes_the_confirmation_of_the_one_before_with_it() -> None:
+    """Collapse is final: the one before is settled by its successor, and nobody sends it again."""
+    made = awaiting()
+    made.add(A)
+    made.settle(made.next(), REJECTED)
+    assert (made.outbox.pending, made.committable) == (0, 3)
+
+
 def test_a_partition_that_goes_takes_the_confirmation_with_it() -> None:
     made = awaiting()
     assert made.lose(P0) == 1
@@ -292,3 +300,19 @@ def test_a_confirmation_that_uses_up_its_attempts_becomes_a_letter() -> None:
     assert made.committable == 1
     made.outbox.letter_written(letter)
     assert made.committable == 3
+
+
+def test_another_record_at_the_same_offset_of_a_log_that_went_back_is_not_the_ambiguous_one() -> None:
+    made = box()
+    (first,) = made.start(A)
+    made.outbox.advance(P0, 0, made.now)
+    made.outbox.committed({P0: 0}, made.now)
+    made.outbox.set_end(P0, 0, made.now)
+    made.positions[P0] = 0
+    made.add(A)
+    made.settle(first, TIMED_OUT)
+    newer = made.next()
+    assert (newer.event.offset, newer.confirming) == (0, False)
+    assert made.settle(newer).first
+    confirmed = made.next()
+    assert (confirmed.event, confirmed.confirming) == (newer.event, True)

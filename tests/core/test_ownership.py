@@ -184,6 +184,8 @@ def test_an_entity_whose_partition_returns_in_flight_waits_for_its_old_request(o
         again = made.next()
         assert (again.event.offset, again.event.owner.alive) == (0, True)
         made.settle(again)
+        if outcome.ambiguous:  # whether it is the same record, nobody knows: its log may have gone back meanwhile
+            made.settle(made.next())
         assert made.committable == 1
 
 

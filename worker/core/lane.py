@@ -17,6 +17,15 @@ class Coordinates(NamedTuple):
     offset: int
 
 
+class Reading(NamedTuple):
+    """A record as it was read. After the log went back another record may stand at the same offset."""
+
+    topic: str
+    partition: int
+    offset: int
+    epoch: int
+
+
 @dataclass(slots=True, eq=False)
 class Event:
     """A record that was read and is not settled yet.
@@ -36,6 +45,10 @@ class Event:
     @property
     def coordinates(self) -> Coordinates:
         return Coordinates(*self.owner.partition, self.offset)
+
+    @property
+    def reading(self) -> Reading:
+        return Reading(*self.owner.partition, self.offset, self.owner.epoch)
 
 
 @dataclass(slots=True, eq=False)
@@ -61,14 +74,14 @@ class Slot:
 class Lane:
     """One entity's queue: first come, first sent, one in flight.
 
-    `suspects`: coordinates of requests that were given up while the API may still act on them. `answers`: this
+    `suspects`: what requests carried that were given up while the API may still act on them. `answers`: this
     entity's own delivered or rejected requests. `token` names the lane's valid entry in the schedule, 0: none.
     """
 
     entity: Entity
     waiting: list[Slot] = field(default_factory=list)
     in_flight: Slot | None = None
-    suspects: frozenset[Coordinates] = frozenset()  # mostly none: an empty set for each lane would be 216 bytes
+    suspects: frozenset[Reading] = frozenset()  # mostly none: an empty set for each lane would be 216 bytes
     answers: int = 0
     tried_at: float | None = None
     token: int = 0

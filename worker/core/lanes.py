@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from worker.core.event import Entity
-from worker.core.lane import Coordinates, Delivery, Event, Lane, Slot
+from worker.core.lane import Delivery, Event, Lane, Reading, Slot
 from worker.core.ownership import Ownership
 from worker.core.rules import CONFIRM_AFTER
 from worker.core.schedule import Schedule
@@ -20,7 +20,7 @@ class Lanes:
     in_flight: set[Lane] = field(default_factory=set)
     _lanes: dict[Entity, Lane] = field(default_factory=dict)
     _schedule: Schedule = field(default_factory=Schedule)
-    _late: dict[Entity, tuple[float, frozenset[Coordinates]]] = field(default_factory=dict)
+    _late: dict[Entity, tuple[float, frozenset[Reading]]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self._lanes)

@@ -407,6 +407,6 @@ class Outbox:
             self._settling.answers += 1
             lane.answers += 1
         if outcome.ambiguous:
-            lane.suspects |= {delivery.event.coordinates}
+            lane.suspects |= {delivery.event.reading}
         if outcome.reason == "http_429" and outcome.retry_after is not None:
             self.paused_until = max(self.paused_until, now + min(outcome.retry_after, LONGEST_PAUSE))

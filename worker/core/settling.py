@@ -72,7 +72,7 @@ class Settling:
         return self._failed(lane, delivery, outcome, now)
 
     def _accepted(self, lane: Lane, slot: Slot, now: float) -> Settled:
-        own = slot.event.coordinates
+        own = slot.event.reading
         if slot.confirming:
             lane.suspects &= {own}
         elif not lane.waiting and (lane.suspects - {own} or now < slot.event.owner.unclear_until):
