@@ -1,6 +1,7 @@
-"""What the library's network part lacks: a deadline for TLS, a wait after what was only accepted, why it was refused.
+"""What the library's network part lacks: a deadline for TLS, a wait after what was only accepted, lookups beside its
+one thread, and why it was refused.
 
-The first two are changed for all clients of the process. Private parts of kafka-python 3.0.12, which is pinned.
+All but the last are changed for all clients of the process. Private parts of kafka-python 3.0.12, which is pinned.
 """
 
 import ssl
@@ -8,9 +9,13 @@ import time
 from typing import Any
 
 from kafka.errors import IllegalSaslStateError, SaslAuthenticationFailedError, UnsupportedSaslMechanismError
+from kafka.net import manager as manager_module
 from kafka.net.compat import KafkaNetClient
+from kafka.net.inet import KafkaNetSocket
 from kafka.net.manager import KafkaConnectionManager
 from kafka.net.transport import KafkaSSLTransport
+
+from worker.adapters.kafka.names import known, look_up_and_connect
 
 #: The other side of a TLS handshake has as long (s).
 HANDSHAKE_WITHIN = 10.0
@@ -59,6 +64,9 @@ async def _connect_or_back_off(
 
 
 KafkaConnectionManager._connect = _connect_or_back_off
+
+KafkaNetSocket.dns_lookup = known
+manager_module.create_connection = look_up_and_connect
 
 
 class Network:
