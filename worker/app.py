@@ -30,7 +30,7 @@ from worker.engine.sender import Sender
 from worker.engine.status import Status
 from worker.engine.view import View
 from worker.formats import decode, encode
-from worker.ports import Consumer, FatalError, Record, UnavailableError
+from worker.ports import Consumer, FatalError, Membership, Record, UnavailableError
 from worker.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -82,6 +82,7 @@ class Worker:
         self._desk = desk = Desk(Outbox(rules))
         self._view = view = View(beat_at=desk.clock())
         self._stop = threading.Event()
+        self._told_to_stop = False
         self._crew = Crew(desk, view, optico.timeout_seconds, rebalance_timeout(kafka))
         status = Status(desk, view, self._crew.stalled, self._stop.is_set)
         metrics = Metrics(status.snapshot, kafka.topics)
@@ -105,8 +106,9 @@ class Worker:
 
     def on_signal(self, _: int, __: FrameType | None) -> None:
         """The first one drains, the second one ends the process at once."""
-        if self._stop.is_set():
+        if self._told_to_stop:
             os._exit(FAILED)
+        self._told_to_stop = True
         self._stop.set()
 
     def run(self) -> int:
@@ -208,17 +210,27 @@ class Worker:
             self._intake.turn(consumer, draining=True)
         self._crew.dismiss()
         self._desk.close()
-        committed = self._commits.now(consumer, LEAVE_WITHIN)
+        failure = self._commit_last(consumer, deadline)
+        if failure is not None:
+            log.warning("the last offsets can't be committed; their next owner reads on before", error=str(failure))
         with self._desk.outbox() as outbox:
             left = outbox.release(list(outbox.owned), "shutdown", self._desk.clock())
         log.info(
             "drained",
             seconds=round(self._desk.clock() - started, 3),
             left_uncommitted=left,
-            committed=committed,
+            committed=failure is None,
             longest_poll_gap_seconds=round(self._view.longest_gap, 3),
-            next="their next owner reads them again" if left else "nothing is left",
+            next="nothing is left" if failure is None and not left else "their next owner reads them again",
         )
+
+    def _commit_last(self, consumer: Consumer, deadline: float) -> UnavailableError | None:
+        """While a member is waited for, the brokers take no commit: then again, until `deadline`."""
+        failure = self._commits.now(consumer, LEAVE_WITHIN)
+        while failure is not None and self._view.membership is Membership.JOINING and self._desk.clock() < deadline:
+            self._intake.turn(consumer, draining=True)
+            failure = self._commits.now(consumer, LEAVE_WITHIN)
+        return failure
 
     def _write_letters(self, topic: str) -> Callable[[], None]:
         def work() -> None:

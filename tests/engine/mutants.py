@@ -17,7 +17,7 @@ from worker.engine.desk import Desk
 from worker.engine.intake import Intake
 from worker.engine.rebalance import Rebalancer
 from worker.engine.sender import Sender
-from worker.ports import Consumer, Record
+from worker.ports import Consumer, Record, UnavailableError
 
 #: What is replaced: the class, its method, and the bug's own version of it.
 Plant = tuple[type, str, Callable[..., Any]]
@@ -43,7 +43,7 @@ def _nothing_unclear(*_: object) -> set[Partition]:
     return set()
 
 
-def _stopped_without_note(self: Commits, consumer: Consumer, timeout: float) -> bool:
+def _stopped_without_note(self: Commits, consumer: Consumer, timeout: float) -> UnavailableError | None:
     with patch.object(Outbox, "unclear", _nothing_unclear):
         return _now(self, consumer, timeout)
 

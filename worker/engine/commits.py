@@ -49,24 +49,23 @@ class Commits:
         except UnavailableError as error:
             self._answered(offsets, handovers, error)
 
-    def now(self, consumer: Consumer, timeout: float) -> bool:
-        """The last commit before leaving. Blocks for at most `timeout` seconds."""
+    def now(self, consumer: Consumer, timeout: float) -> UnavailableError | None:
+        """The last commit before leaving; returns why it failed, if it did. Blocks for at most `timeout` seconds."""
         now = self.desk.clock()
         with self.desk.outbox() as outbox:
             offsets = outbox.last_committable(outbox.owned, now)
             unclear = outbox.unclear(outbox.owned, now)
         if not offsets:
-            return True
+            return None
         try:
             consumer.commit_now(offsets, unclear, timeout)
         except UnavailableError as error:
             self.count(error)
-            log.warning("the last offsets can't be committed; their next owner reads on before", error=str(error))
-            return False
+            return error
         self.count(None)
         with self.desk.outbox() as outbox:
             outbox.committed(offsets, now, unclear)
-        return True
+        return None
 
     def count(self, error: Exception | None) -> None:
         self.view.commits["success" if error is None else "failure"] += 1

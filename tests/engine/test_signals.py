@@ -1,0 +1,31 @@
+"""Signals to a worker that ends, or not."""
+
+import os
+import signal
+
+import pytest
+
+from tests.integration.process import KEY
+from worker.app import Worker
+from worker.settings import load
+
+SETTINGS = {
+    "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9",
+    "KAFKA_TOPICS": "carts",
+    "OPTICO_API_KEY": KEY,
+    "WORKER_HTTP_HOST": "127.0.0.1",
+    "WORKER_HTTP_PORT": "0",
+}
+
+
+def test_the_first_signal_to_a_worker_that_ends_by_itself_is_not_the_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends in good order: a kubelet that sees it unwell must not cut that off."""
+    ended: list[int] = []
+    monkeypatch.setattr(os, "_exit", ended.append)
+    worker = Worker(load(SETTINGS))
+    worker._crew.fail("something")
+    assert worker.run() == 1
+    worker.on_signal(signal.SIGTERM, None)
+    assert ended == []
+    worker.on_signal(signal.SIGTERM, None)
+    assert ended == [1]
