@@ -1,5 +1,6 @@
 """A member that was thrown out of its group, and joins again."""
 
+import signal
 import threading
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -15,11 +16,11 @@ from kafka.structs import OffsetAndMetadata, TopicPartition
 from tests.brokers.tools import ask, wait_until
 from tests.integration.conftest import Stage
 from tests.integration.events import cart
-from tests.integration.process import KEY
+from tests.integration.process import KEY, worker
 from tests.integration.test_life import Stages
 from worker.adapters.kafka import GroupConsumer
 from worker.core.ownership import Partition
-from worker.ports import Membership, Record
+from worker.ports import Membership, Record, UnavailableError
 from worker.settings import load
 
 POLL = 0.8
@@ -275,3 +276,63 @@ def test_a_poll_waits_while_a_heartbeat_is_overdue(stage: Stages) -> None:
         client._coordinator.time_to_next_heartbeat = lambda: 0.0
         consumer.poll(0.5)
         assert 1 <= rounds <= 20
+
+
+def test_who_stops_while_others_join_commits_what_it_has_sent(stage: Stages) -> None:
+    """The brokers take no commit while they wait for a member. It is a matter of seconds, which a drain has."""
+    s = stage(partitions=4)
+    late, third = Told(), Told()
+    patient = {"KAFKA_SESSION_TIMEOUT_MS": "20000"}
+    with worker(**s.settings()) as w, member(s, late, **patient) as dawdles:
+        with polled(dawdles):
+            wait_until(lambda: late.owned and w.metrics()["assigned_partitions"] == 2, "both to have their share", 30)
+            s.api.set_faults([{"latency": 2_000}])
+            s.produce([replace(cart(str(number)), partition=number) for number in range(4)])
+            wait_until(lambda: s.api.state().in_flight == 2, "its requests", 20)
+        with member(s, third, **patient) as joins, polled(joins):
+            wait_until(lambda: "joining" in [line["state"] for line in w.logged("membership")][-1:], "a round", 30)
+            w.signal(signal.SIGTERM)
+            wait_until(lambda: s.api.state().in_flight == 0, "its answers", 20)
+            before = w.metrics()["commits_total{result=failure}"]
+            wait_until(lambda: w.metrics()["commits_total{result=failure}"] > before, "a refusal")
+            with polled(dawdles):
+                assert w.exit_code() == 0
+        (drained,) = w.logged("drained")
+    assert (drained["committed"], drained["left_uncommitted"]) == (True, 0)
+    assert len([offset for offset in s.committed().values() if offset == 1]) == 2
+
+
+def test_an_error_that_a_broker_can_not_name_is_met_by_trying_again(stage: Stages) -> None:
+    """Any exception of a broker while it reads a log. Taken for final, it would end one owner after the other."""
+    s = stage(partitions=4)
+    told, read = Told(), set[tuple[int, int]]()
+    s.produce([replace(cart(str(number)), partition=number % 4) for number in range(40)])
+    with member(s, told, KAFKA_SESSION_TIMEOUT_MS="20000") as consumer:
+        network = consumer._consumer._manager
+        send, spoiled = network.send, set[int]()
+
+        def spoil(answer: Any) -> None:
+            for partition in [each for topic in answer.responses for each in topic.partitions]:
+                if partition.partition_index not in spoiled and partition.partition_index % 2:
+                    partition.error_code = -1
+                    spoiled.add(partition.partition_index)
+
+        def spoiling(request: Any, *args: Any, **kwargs: Any) -> Any:
+            answer = send(request, *args, **kwargs)
+            return answer.add_callback(spoil) if type(request).__name__.startswith("Fetch") else answer
+
+        network.send = spoiling
+        refused: list[str] = []
+
+        def all_read() -> bool:
+            try:
+                batches = consumer.poll(POLL)
+            except UnavailableError as error:
+                refused.append(str(error))
+            else:
+                read.update((at.partition, record.offset) for at, records in batches.items() for record in records)
+            return len(read) == 40
+
+        wait_until(all_read, "every record", 30)
+    assert spoiled == {1, 3}
+    assert refused

@@ -12,7 +12,7 @@ import structlog
 from kafka import KafkaConsumer
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.coordinator.assignors.range import RangePartitionAssignor
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, UnknownError
 
 from worker.adapters.kafka.connection import connect, mapped
 from worker.adapters.kafka.listener import Listener, offsets_to_commit, topic_partition
@@ -100,6 +100,9 @@ class GroupConsumer:
             with mapped("polling"):
                 records: Mapping[Partition, Sequence[Record]] = self._consumer.poll(timeout_ms=timeout * 1000)
         except FatalError as error:
+            if isinstance(error.__cause__, UnknownError):
+                # A broker's word for any exception of its own, about one partition; nothing was handed out with it.
+                raise UnavailableError(str(error)) from error
             raise FatalError(f"{error}; next offsets to read: {self._positions()}") from error
         self._check_fenced()
         if self._listener.failure is not None:
