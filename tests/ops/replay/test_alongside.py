@@ -206,14 +206,15 @@ def test_beside_the_worker_under_traffic_no_id_ends_older_than_the_topic(stage: 
     assert versions(s) == newest
 
 
-def test_ctrl_c_checks_what_was_sent_and_says_where_to_go_on(stage: Stages) -> None:
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGHUP], ids=lambda number: number.name)
+def test_a_signal_checks_what_was_sent_and_says_where_to_go_on(stage: Stages, how: signal.Signals) -> None:
     """Nothing new is sent; repeated from where it stood, it sends the rest."""
     s = stage()
     s.produce([cart(str(number)) for number in range(400)])
     rate = ("--max-requests-per-second", "40")
     with Replay(s, "--from", "earliest", *rate, OPTICO_MAX_CONCURRENCY="4") as running:
         wait_until(lambda: s.api.state().requests >= 60, "some requests", 30)
-        running.interrupt()
+        running.signal(how)
         found = running.summary(code=1)
         said = running.said()
     assert "nothing new is sent" in said

@@ -194,3 +194,11 @@ def test_a_group_that_is_no_consumers_is_left_alone(s: Stage) -> None:
     assert ended.exit_code == 1
     assert f"group {group} is of the type connect" in ended.stderr
     assert "KAFKA_GROUP_ID" in ended.stderr
+
+
+def test_a_variable_that_is_misspelt_is_told_of(s: Stage) -> None:
+    """It would be another group whose offsets are set."""
+    ended = replay(s, "--to-earliest", KAFKA_GROUPID="shop-prod")
+    assert ended.exit_code == 0
+    assert "KAFKA_GROUPID: unknown" in ended.stderr
+    assert "KAFKA_GROUP_ID" in ended.stderr

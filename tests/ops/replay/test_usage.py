@@ -54,12 +54,6 @@ def test_what_contradicts_itself_is_bad_usage(arguments: list[str], words: str) 
     assert "Traceback" not in said
 
 
-def test_a_variable_that_is_misspelt_is_told_of_before_anything_is_done() -> None:
-    _, said = invoke("--to-earliest", KAFKA_GROUPID="shop-prod")
-    assert "KAFKA_GROUPID: unknown" in said
-    assert "KAFKA_GROUP_ID" in said
-
-
 def test_a_reset_needs_no_api_key_and_a_replay_alongside_does() -> None:
     code, said = invoke("--alongside", "--from", "earliest", OPTICO_API_KEY=None)
     assert code == 2

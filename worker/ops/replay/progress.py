@@ -4,6 +4,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -51,7 +52,8 @@ class Progress:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._bar.stop()
+        with suppress(OSError):  # a terminal that is gone
+            self._bar.stop()
 
     def reading(self, done: int, total: int) -> None:
         """So many records of the range are read."""

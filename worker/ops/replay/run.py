@@ -56,7 +56,7 @@ class Stop:
 def alongside(settings: Settings, order: Order, *, as_json: bool) -> bool:
     """Replays, and prints a summary. True: everything of the range is at the API.
 
-    Blocks until it is done, or stopped by SIGINT or SIGTERM. Raises UsageError, CommandError, UnavailableError,
+    Blocks until it is done, or stopped by SIGINT, SIGTERM or SIGHUP. Raises UsageError, CommandError, UnavailableError,
     FatalError.
     """
     logs.configure(settings.worker.log_level, "console", stream=cast("TextIO", _Stderr()), secrets=settings.secrets)
@@ -66,10 +66,7 @@ def alongside(settings: Settings, order: Order, *, as_json: bool) -> bool:
         if span.remark:
             note(f"{partition.topic}:{partition.partition}: {span.remark}")
     started = time.monotonic()
-    try:
-        report = _replay(settings, order, range_)
-    except (OSError, ValueError) as error:
-        raise CommandError(f"the HTTP client can't be set up: {error}") from error
+    report = _replay(settings, order, range_)
     options = [f"--id {shlex.quote(str(entity))}" for entity in sorted(order.ids)]
     options.append(f"--max-requests-per-second {order.per_second:g}")
     seconds, mask = time.monotonic() - started, logs.Mask(settings.secrets)
@@ -92,7 +89,7 @@ def _replay(settings: Settings, order: Order, range_: Mapping[Partition, Span]) 
             survey = reading.survey(range_, order.ids)
         except (Stopped, KeyboardInterrupt):
             raise CommandError("stopped while the range was read; nothing was sent") from None
-        with Dispatch(settings, order.per_second) as dispatch:
+        with _dispatch(settings, order.per_second) as dispatch:
             room = 2 * settings.optico.max_concurrency + int(order.per_second or _ROOM_WITHOUT_LIMIT)
             replay = Alongside(survey, reading, dispatch, progress, room)
             try:
@@ -105,9 +102,19 @@ def _replay(settings: Settings, order: Order, range_: Mapping[Partition, Span]) 
             return replay.report()
 
 
+def _dispatch(settings: Settings, per_second: float) -> Dispatch:
+    try:
+        return Dispatch(settings, per_second)
+    except (OSError, ValueError) as error:
+        raise CommandError(f"the HTTP client can't be set up: {error}") from error
+
+
 @contextmanager
 def _signals(stop: Stop) -> Iterator[None]:
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    """A terminal that is closed is one more who asks, unless the user has seen to that (nohup)."""
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
     before = [signal.signal(number, stop) for number in numbers]
     try:
         yield
