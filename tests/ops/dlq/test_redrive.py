@@ -9,7 +9,7 @@ from tests.brokers.tools import Record, produce
 from tests.integration.events import cart, order
 from tests.ops.dlq.conftest import Post
 from tests.ops.program import optico
-from worker.adapters.kafka.writer import NewRecord, Writer
+from worker.adapters.kafka.writer import NewRecord, NotWritten, Writer
 from worker.ports import UnavailableError
 
 
@@ -192,8 +192,8 @@ def test_what_changes_while_copies_are_written_wins(
     write = Writer.write
     changes = iter(in_between)
 
-    def written(writer: Writer, records: Sequence[NewRecord]) -> list[int | str]:
-        answers: list[int | str] = []
+    def written(writer: Writer, records: Sequence[NewRecord]) -> list[int | NotWritten]:
+        answers: list[int | NotWritten] = []
         for record in records:
             if record.key == b"cart:5" and (change := next(changes, None)) is not None:
                 post.write([change])
@@ -216,7 +216,7 @@ def test_what_was_put_back_before_the_brokers_went_away_is_remembered(
     post.reject(post.write([cart("1"), cart("2")]))
     write = Writer._write
 
-    def gone(writer: Writer, record: NewRecord) -> int | str:
+    def gone(writer: Writer, record: NewRecord) -> int | NotWritten:
         if record.key == b"cart:2":
             raise UnavailableError("writing: no broker")
         return write(writer, record)
@@ -233,7 +233,7 @@ def test_a_cart_that_never_stops_changing_is_said(post: Post, monkeypatch: pytes
     post.reject(post.write([cart("1")]))
     write, number = Writer.write, itertools.count(2)
 
-    def written(writer: Writer, records: Sequence[NewRecord]) -> list[int | str]:
+    def written(writer: Writer, records: Sequence[NewRecord]) -> list[int | NotWritten]:
         post.write([cart("1", next(number))])
         return write(writer, records)
 

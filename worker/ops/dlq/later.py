@@ -1,25 +1,38 @@
 """Whether an entity has a later record in the partition that its dead letter is from."""
 
 from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
 
 from worker.adapters.kafka.admin import Admin
 from worker.adapters.kafka.dead_letters import LONGEST_ID
 from worker.adapters.kafka.reader import Reader
+from worker.adapters.kafka.writer import NewRecord
 from worker.core.event import Defaults, Invalid, Skipped
 from worker.core.ownership import Partition
 from worker.formats import decode
+from worker.ops.dlq.copies import copy_of, fingerprint, is_of
 from worker.ops.dlq.letter import Coordinates, DeadLetter
+from worker.ports import Record
 
 #: What a record is of: an entity's kind and id; or its key, which counts where the record, or the letter, names none.
 _Mark = tuple[str, str | bytes]
 _KEY_OF_NAMELESS, _KEY = "key of a record without an entity", "key"
 
 
+@dataclass(frozen=True, slots=True)
+class Ours:
+    """A record that a redrive wrote for a letter: its copy, or what is newer than that, again. `of`: whose content."""
+
+    where: Coordinates
+    of: Coordinates
+
+
 class Later:
     """The last offset of each entity that was asked for, as far as the logs have been read.
 
     Records that cannot be sent count too, valid or not: they are what the shop said last. A tombstone or an emptied
-    cart names no entity; its key does, as producers key records by the entity.
+    cart names no entity; its key does, as producers key records by the entity. Copies of letters don't count, whichever
+    run wrote them, and how often: they are as old as what they are copies of.
 
     Blocks, and raises as `Admin` and `Reader` do.
     """
@@ -29,7 +42,9 @@ class Later:
         self._next: dict[Partition, int] = {}
         self._begins: dict[Partition, int] = {}
         self._last: dict[tuple[Partition, _Mark], int] = {}
-        self._own: set[Coordinates] = set()
+        self._expected: dict[bytes, list[tuple[Coordinates, Coordinates]]] = {}
+        self._truncated: dict[Coordinates, list[DeadLetter]] = {}
+        self._ours: dict[Coordinates, Ours] = {}
         self._ends: dict[Partition, int] = {}
         self._times: dict[Coordinates, int | None] = {}
         self._strangers: set[Coordinates] = set()
@@ -40,6 +55,8 @@ class Later:
             if letter.origin is not None:
                 at, offset = letter.origin.at, letter.origin.offset
                 self._times[letter.origin] = letter.timestamp
+                if letter.truncated:
+                    self._truncated.setdefault(letter.origin, []).append(letter)
                 self._next[at] = min(self._next.get(at, offset), offset)
                 self._last |= {(at, mark): max(self._last.get((at, mark), -1), offset) for mark in _marks(letter)}
         for letter in others:
@@ -59,13 +76,23 @@ class Later:
             place = Coordinates(*at, record.offset)
             if self._times.get(place, record.timestamp) not in (None, record.timestamp):
                 self._strangers.add(place)
-            if place not in self._own:
+            for letter in self._truncated.get(place, ()):
+                if is_of(letter, record):
+                    self.expect(letter, copy_of(letter, record))
+            if not self._is_ours(place, record):
                 self._see(at, record.offset, self._marks_of(record.key, record.value))
         self._next |= {at: max(end, self._next[at]) for at, (_, end) in ranges.items()}
 
-    def written(self, place: Coordinates) -> None:
-        """A copy that we made: it supersedes nothing."""
-        self._own.add(place)
+    def expect(self, letter: DeadLetter, copy: NewRecord, of: Coordinates | None = None) -> None:
+        """To be told before it is written, or may be read. `of`: what it repeats; None: the letter's record."""
+        of = letter.origin if of is None else of
+        known = self._expected.setdefault(fingerprint(copy), [])
+        if of is not None and (letter.where, of) not in known:
+            known.append((letter.where, of))
+
+    def ours(self, letter: DeadLetter) -> Ours | None:
+        """The last record that was written for it; None: there is none."""
+        return self._ours.get(letter.where)
 
     def of(self, letter: DeadLetter) -> Coordinates | None:
         """A later record of the letter's entity; None: there is none, or the entity is not known."""
@@ -87,6 +114,13 @@ class Later:
         if origin is None:
             return False
         return origin in self._strangers or self._ends.get(origin.at, origin.offset + 1) <= origin.offset
+
+    def _is_ours(self, place: Coordinates, record: Record) -> bool:
+        """What stands before that which it would be a copy of is the shop's."""
+        known = self._expected.get(fingerprint(record), ()) if self._expected else ()
+        found = {letter: Ours(place, of) for letter, of in known if of.at == place.at and of < place}
+        self._ours |= found
+        return bool(found)
 
     def _marks_of(self, key: bytes | None, value: bytes | None) -> list[_Mark]:
         marks: list[_Mark] = [(_KEY, key)] if key else []

@@ -32,7 +32,9 @@ class Memory:
         """Nothing below these is open."""
         return self._low
 
-    def __contains__(self, where: Coordinates) -> bool:
+    def __contains__(self, where: object) -> bool:
+        if not isinstance(where, Coordinates):
+            return False
         return where.offset < self._low.get(where.at, 0) or where.offset in self._above.get(where.at, ())
 
     def add(self, where: Coordinates) -> None:

@@ -1,12 +1,12 @@
 """What is to become of each chosen letter, and why. Pure: what it must know about Kafka it is told."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Container, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from worker.core.ownership import Partition
 from worker.ops.dlq.later import Later
-from worker.ops.dlq.letter import DeadLetter, instant
+from worker.ops.dlq.letter import Coordinates, DeadLetter, instant
 
 REDRIVES_AT_MOST = 3
 
@@ -65,8 +65,9 @@ def plan(
     dlq_topic: str,
     redrives_at_most: int,
     force: bool,
+    done: Container[Coordinates],
 ) -> list[Step]:
-    """A step for each letter, in their order. `usable`: the partitions that exist."""
+    """A step for each letter, in their order. `usable`: the partitions that exist; `done`: letters that are."""
     newest = {(letter.origin, letter.timestamp): letter.where for letter in letters}
     steps = []
     for letter in letters:
@@ -76,21 +77,34 @@ def plan(
         elif (twin := newest[letter.origin, letter.timestamp]) != letter.where:
             steps.append(Step(letter, Fate.DUPLICATE, f"{twin} is of the same record"))
         else:
-            steps.append(judged(letter, later, force=force))
+            steps.append(judged(letter, later, force=force, done=done))
     return steps
 
 
-def judged(letter: DeadLetter, later: Later, *, force: bool) -> Step:
+def judged(letter: DeadLetter, later: Later, *, force: bool, done: Container[Coordinates]) -> Step:
     """Whether it is superseded, as far as `later` has read."""
-    newer = None if force else later.of(letter)
-    if not force and later.displaced(letter):
+    if force:
+        return Step(letter, Fate.REDRIVE)
+    if later.displaced(letter):
         another = f"the log is not the one any more that {letter.origin} was in: it may be superseded (--force)"
         return Step(letter, Fate.REFUSED, another)
+    newer, ours = later.of(letter), later.ours(letter)
+    if ours is not None:
+        return _returned(letter, ours.where, newer, done)
     if newer is not None:
         return Step(letter, Fate.SUPERSEDED, f"{newer} is later")
-    if not force and later.gap_after(letter):
+    if later.gap_after(letter):
         return Step(letter, Fate.REFUSED, "what came after it is deleted in part: it may be superseded (--force)")
     return Step(letter, Fate.REDRIVE)
+
+
+def _returned(letter: DeadLetter, copy: Coordinates, newer: Coordinates | None, done: Container[Coordinates]) -> Step:
+    """One whose copy is in the log. A run that did not come to its end left it behind what is newer, perhaps."""
+    if newer is None:
+        return Step(letter, Fate.SUPERSEDED, f"{copy} is later: its copy")
+    if newer >= copy or letter.where in done:
+        return Step(letter, Fate.SUPERSEDED, f"{max(newer, copy)} is later")
+    return Step(letter, Fate.REDRIVE, f"it is {copy} already, before which {newer} came: that goes behind it")
 
 
 def _refusal(letter: DeadLetter, usable: Collection[Partition], dlq_topic: str, redrives_at_most: int) -> str:
