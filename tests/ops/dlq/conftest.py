@@ -1,11 +1,11 @@
 """A topic with carts, and a dead-letter topic with letters of them as the worker writes them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from kafka import TopicPartition
+from kafka import KafkaProducer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType
 
 from tests.brokers.kafka import ExternalCluster, KafkaCluster
@@ -14,6 +14,10 @@ from tests.conftest import TopicFactory
 from tests.ops.program import Answer, inside
 
 FAILED_AT = "2026-11-21T08:00:00Z"
+
+
+#: Writes a copy, and returns its future, which is done.
+Write = Callable[[], Any]
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,10 @@ class Post:
         """What the topic holds from that offset on."""
         return [record for record in read_all(self.bootstrap, self.topic) if (record.offset or 0) >= start]
 
+    def values(self, key: bytes = b"cart:1") -> list[bytes | None]:
+        """An entity's states, as the log has them."""
+        return [record.value for record in self.records() if record.key == key]
+
     def end(self) -> int:
         return end_offsets(self.bootstrap, self.topic)[0]
 
@@ -93,3 +101,18 @@ class Post:
 @pytest.fixture
 def post(kafka: KafkaCluster | ExternalCluster, topic: TopicFactory, group: str) -> Post:
     return Post(kafka.bootstrap, topic(), topic(), group)
+
+
+def copies_are_written(monkeypatch: pytest.MonkeyPatch, how: Callable[[Write], Any]) -> None:
+    """From now on `how` decides when a copy is written, and which future the program gets."""
+    send = KafkaProducer.send
+
+    def sent(producer: Any, topic: str, **record: Any) -> Any:
+        def write() -> Any:
+            future = send(producer, topic, **record)
+            future.get(30)
+            return future
+
+        return how(write) if "dlq.redrives" in dict(record.get("headers") or ()) else write()
+
+    monkeypatch.setattr(KafkaProducer, "send", sent)

@@ -1,43 +1,21 @@
 """A broker takes a copy, and its answer gets lost: what the shop wrote meanwhile is the newest state all the same."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from kafka import KafkaProducer
 from kafka.errors import KafkaTimeoutError
 
 from tests.brokers.tools import Record
 from tests.integration.events import cart
-from tests.ops.dlq.conftest import Post
+from tests.ops.dlq.conftest import Post, Write, copies_are_written
 from worker.adapters.kafka.writer import NewRecord, NotWritten, Writer
 
 NEWER = cart("1", 2)
-Write = Callable[[], Any]
 
 
 class _Lost:
     def get(self, timeout: float) -> Any:
         raise KafkaTimeoutError(f"no answer for {timeout:g} s")
-
-
-def copies_are_written(monkeypatch: pytest.MonkeyPatch, how: Callable[[Write], Any]) -> None:
-    """From now on: `how` is told what writes a copy and waits for it, and says which future the program gets."""
-    send = KafkaProducer.send
-
-    def sent(producer: Any, topic: str, **record: Any) -> Any:
-        def write() -> Any:
-            future = send(producer, topic, **record)
-            future.get(30)
-            return future
-
-        return how(write) if "dlq.redrives" in dict(record["headers"]) else write()
-
-    monkeypatch.setattr(KafkaProducer, "send", sent)
-
-
-def values(post: Post, key: bytes = b"cart:1") -> list[bytes | None]:
-    return [record.value for record in post.records() if record.key == key]
 
 
 def test_a_copy_that_the_client_wrote_twice_is_not_taken_for_something_newer(
@@ -55,7 +33,7 @@ def test_a_copy_that_the_client_wrote_twice_is_not_taken_for_something_newer(
         assert post.redrive("--execute") == [("0", "redriven")]
 
     old = cart("1").value
-    assert values(post) == [old, NEWER.value, old, old, NEWER.value]
+    assert post.values() == [old, NEWER.value, old, old, NEWER.value]
     assert post.redrive("--execute") == []
 
 
@@ -79,7 +57,7 @@ def test_a_state_that_the_client_repeated_twice_is_not_taken_for_something_newer
         patch.setattr(Writer, "write", written)
         assert post.redrive("--execute") == [("0", "redriven")]
 
-    assert values(post)[-1] == newest.value
+    assert post.values()[-1] == newest.value
 
 
 def test_a_copy_whose_answer_got_lost_is_found_in_the_log(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,7 +74,7 @@ def test_a_copy_whose_answer_got_lost_is_found_in_the_log(post: Post, monkeypatc
 
     assert [line["outcome"] for line in answer.json_lines] == ["redriven", "failed"]
     assert "one before it got no answer" in answer.json_lines[1]["detail"]
-    assert values(post)[-1] == NEWER.value
+    assert post.values()[-1] == NEWER.value
     assert post.redrive("--execute") == [("1", "redriven")]
 
 
@@ -114,13 +92,13 @@ def test_what_a_run_that_ended_half_way_left_before_a_copy_goes_behind_it(
     with monkeypatch.context() as patch:
         copies_are_written(patch, ended)
         post.dlq("redrive", "--execute")
-    assert values(post)[-1] == cart("1").value
+    assert post.values()[-1] == cart("1").value
 
     assert post.redrive() == [("0", "redrive"), ("1", "redrive")]
     assert post.redrive("--execute") == [("0", "redriven"), ("1", "redriven")]
 
-    assert values(post)[-1] == NEWER.value
-    assert len(values(post, b"cart:2")) == 2
+    assert post.values()[-1] == NEWER.value
+    assert len(post.values(b"cart:2")) == 2
     assert (post.redrive("--execute"), post.remembered()) == ([], {0: 2})
 
 

@@ -90,6 +90,12 @@ class Later:
         if of is not None and (letter.where, of) not in known:
             known.append((letter.where, of))
 
+    def written(self, letter: DeadLetter, place: Coordinates, of: Coordinates | None = None) -> None:
+        """That the brokers say where it is, before it is read. `of`: as in `expect`."""
+        of = letter.origin if of is None else of
+        if of is not None:
+            self._ours[letter.where] = Ours(place, of)
+
     def ours(self, letter: DeadLetter) -> Ours | None:
         """The last record that was written for it; None: there is none."""
         return self._ours.get(letter.where)

@@ -15,7 +15,7 @@ from worker.adapters.kafka.reader import Reader
 from worker.adapters.kafka.writer import NewRecord, NotWritten, Writer
 from worker.core.event import Defaults
 from worker.core.ownership import Partition
-from worker.ops.dlq.behind import Behind
+from worker.ops.dlq.behind import Behind, hidden
 from worker.ops.dlq.copies import copy_of, is_of
 from worker.ops.dlq.later import Later
 from worker.ops.dlq.letter import Coordinates, DeadLetter
@@ -24,6 +24,7 @@ from worker.ops.dlq.plan import Fate, Step, judged, order, plan
 from worker.ops.dlq.report import report
 from worker.ops.dlq.shelf import Selection, Shelf
 from worker.ops.dlq.stop import stopping
+from worker.ops.dlq.transactions import Transactions
 from worker.ops.terminal import progress
 from worker.settings import Kafka
 
@@ -65,6 +66,7 @@ class _Redrive:
         self._admin, self._orders = admin, orders
         self._shelf = Shelf(admin, reader, orders.topic)
         self._later = Later(admin, reader, defaults)
+        self._transactions = Transactions(admin)
         self.memory = Memory(admin, settings.group_id)
         self._twins: dict[Coordinates, list[Coordinates]] = {}
         self._offsets: dict[Partition, list[int]] = {at: [] for at in self._shelf.begins}
@@ -111,16 +113,20 @@ class _Redrive:
         returned = [step for step in batch if step.fate is Fate.REDRIVE and self._is_there(step)]
         written = self._write([(step, record) for step, record in records if step.fate is Fate.REDRIVE], writer)
         if not self._orders.force:
-            Behind(self._later, self._shelf, writer).look([*returned, *written])
+            Behind(self._later, self._shelf, writer, self._transactions).look([*returned, *written])
         for step in batch:
             if step.fate is Fate.REDRIVEN:
                 for done in (step.letter.where, *self._twins.get(_origin(step.letter), ())):
                     self.memory.add(done)
 
     def _judge_again(self, batch: list[Step]) -> None:
-        self._later.extend(self._later.extent({_origin(step.letter).at for step in batch}), lambda _: None)
+        partitions = {_origin(step.letter).at for step in batch}
+        closed = self._transactions.wait(self._transactions.ends(partitions))
+        self._later.extend(self._later.extent(partitions - closed), lambda _: None)
         for step in batch:
-            if step.fate is Fate.REDRIVE:
+            if step.fate is Fate.REDRIVE and (at := _origin(step.letter).at) in closed:
+                step.fate, step.detail = Fate.FAILED, hidden(at)
+            elif step.fate is Fate.REDRIVE:
                 now = judged(step.letter, self._later, force=False, done=self.memory)
                 step.fate, step.detail = now.fate, now.detail
 
@@ -139,7 +145,9 @@ class _Redrive:
             if isinstance(answer, NotWritten):
                 step.fate, step.detail = Fate.FAILED, answer.why
             else:
-                step.fate, step.detail = Fate.REDRIVEN, f"it is {Coordinates(*record.partition, answer)} now"
+                place = Coordinates(*record.partition, answer)
+                self._later.written(step.letter, place)
+                step.fate, step.detail = Fate.REDRIVEN, f"it is {place} now"
             if not isinstance(answer, NotWritten) or answer.perhaps:
                 written.append(step)
         return written
