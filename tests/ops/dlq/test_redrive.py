@@ -254,6 +254,16 @@ def test_where_the_log_is_another_one_nothing_goes_back_unasked(post: Post) -> N
     assert post.end() == 2
 
 
+def test_of_two_letters_with_one_place_only_that_of_the_record_which_is_there_goes_back(post: Post) -> None:
+    """The other one is from before the topic was created anew."""
+    (there,) = post.write([cart("2")])
+    post.reject([replace(there, key=b"cart:1", value=cart("1").value, timestamp=1)])
+    post.reject([there])
+
+    assert sorted(post.redrive("--execute")) == [("0", "refused"), ("1", "redriven")]
+    assert [record.key for record in post.records(start=1)] == [b"cart:2"]
+
+
 @pytest.mark.parametrize(
     "letter", [{"entity": "unknown", "id": "1"}, {"id": "1" * 1000}], ids=["of an unknown kind", "with a cut id"]
 )

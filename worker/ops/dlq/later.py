@@ -46,15 +46,16 @@ class Later:
         self._truncated: dict[Coordinates, list[DeadLetter]] = {}
         self._ours: dict[Coordinates, Ours] = {}
         self._ends: dict[Partition, int] = {}
-        self._times: dict[Coordinates, int | None] = {}
-        self._strangers: set[Coordinates] = set()
+        self._times: dict[Coordinates, set[int]] = {}
+        self._strangers: set[tuple[Coordinates | None, int | None]] = set()
 
     def watch(self, chosen: Iterable[DeadLetter], others: Iterable[DeadLetter]) -> None:
         """Notes whose records matter, and that the letters' own records were there, whatever is left of the log."""
         for letter in chosen:
             if letter.origin is not None:
                 at, offset = letter.origin.at, letter.origin.offset
-                self._times[letter.origin] = letter.timestamp
+                if letter.timestamp is not None:
+                    self._times.setdefault(letter.origin, set()).add(letter.timestamp)
                 if letter.truncated:
                     self._truncated.setdefault(letter.origin, []).append(letter)
                 self._next[at] = min(self._next.get(at, offset), offset)
@@ -74,8 +75,7 @@ class Later:
         for at, record in self._reader.read(ranges):
             step(1)
             place = Coordinates(*at, record.offset)
-            if self._times.get(place, record.timestamp) not in (None, record.timestamp):
-                self._strangers.add(place)
+            self._strangers |= {(place, time) for time in self._times.get(place, ()) if time != record.timestamp}
             for letter in self._truncated.get(place, ()):
                 if is_of(letter, record):
                     self.expect(letter, copy_of(letter, record))
@@ -119,7 +119,7 @@ class Later:
         origin = letter.origin
         if origin is None:
             return False
-        return origin in self._strangers or self._ends.get(origin.at, origin.offset + 1) <= origin.offset
+        return letter.record in self._strangers or self._ends.get(origin.at, origin.offset + 1) <= origin.offset
 
     def _is_ours(self, place: Coordinates, record: Record) -> bool:
         """What stands before that which it would be a copy of is the shop's."""

@@ -68,13 +68,13 @@ def plan(
     done: Container[Coordinates],
 ) -> list[Step]:
     """A step for each letter, in their order. `usable`: the partitions that exist; `done`: letters that are."""
-    newest = {(letter.origin, letter.timestamp): letter.where for letter in letters}
+    newest = {letter.record: letter.where for letter in letters}
     steps = []
     for letter in letters:
         refusal = _refusal(letter, usable, dlq_topic, redrives_at_most)
         if refusal:
             steps.append(Step(letter, Fate.REFUSED, refusal))
-        elif (twin := newest[letter.origin, letter.timestamp]) != letter.where:
+        elif (twin := newest[letter.record]) != letter.where:
             steps.append(Step(letter, Fate.DUPLICATE, f"{twin} is of the same record"))
         else:
             steps.append(judged(letter, later, force=force, done=done))

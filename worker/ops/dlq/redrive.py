@@ -68,7 +68,7 @@ class _Redrive:
         self._later = Later(admin, reader, defaults)
         self._transactions = Transactions(admin)
         self.memory = Memory(admin, settings.group_id)
-        self._twins: dict[Coordinates, list[Coordinates]] = {}
+        self._twins: dict[object, list[Coordinates]] = {}
         self._offsets: dict[Partition, list[int]] = {at: [] for at in self._shelf.begins}
 
     def plan(self) -> list[Step]:
@@ -95,7 +95,7 @@ class _Redrive:
         """Puts them back, batch by batch, until it is told to stop; a batch that has begun is finished."""
         for step in steps:
             if step.fate is Fate.DUPLICATE:
-                self._twins.setdefault(_origin(step.letter), []).append(step.letter.where)
+                self._twins.setdefault(step.letter.record, []).append(step.letter.where)
         going = [step for step in steps if step.fate is Fate.REDRIVE]
         with progress("redriving", len(going)) as moved:
             for start in range(0, len(going), BATCH):
@@ -116,7 +116,7 @@ class _Redrive:
             Behind(self._later, self._shelf, writer, self._transactions).look([*returned, *written])
         for step in batch:
             if step.fate is Fate.REDRIVEN:
-                for done in (step.letter.where, *self._twins.get(_origin(step.letter), ())):
+                for done in (step.letter.where, *self._twins.get(step.letter.record, ())):
                     self.memory.add(done)
 
     def _judge_again(self, batch: list[Step]) -> None:
