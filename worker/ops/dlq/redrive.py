@@ -6,7 +6,6 @@ content, and skips them as superseded, or writes again behind them what is newer
 --force can go twice, or one that a broker takes after the run that wrote it has looked for it.
 """
 
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -23,7 +22,7 @@ from worker.ops.dlq.memory import Memory
 from worker.ops.dlq.plan import Fate, Step, judged, order, plan
 from worker.ops.dlq.report import report
 from worker.ops.dlq.shelf import Selection, Shelf
-from worker.ops.dlq.stop import stopping
+from worker.ops.dlq.stop import Stop, stopping
 from worker.ops.dlq.transactions import Transactions
 from worker.ops.terminal import progress
 from worker.settings import Kafka
@@ -91,7 +90,7 @@ class _Redrive:
         self._find_originals(steps)
         return steps
 
-    def execute(self, steps: Sequence[Step], writer: Writer, stop: threading.Event) -> None:
+    def execute(self, steps: Sequence[Step], writer: Writer, stop: Stop) -> None:
         """Puts them back, batch by batch, until it is told to stop; a batch that has begun is finished."""
         for step in steps:
             if step.fate is Fate.DUPLICATE:
@@ -102,18 +101,20 @@ class _Redrive:
                 if stop.is_set():
                     return
                 batch = going[start : start + BATCH]
-                self._put_back(batch, writer)
+                self._put_back(batch, writer, stop)
                 self._save()
                 moved(len(batch))
 
-    def _put_back(self, batch: list[Step], writer: Writer) -> None:
+    def _put_back(self, batch: list[Step], writer: Writer, stop: Stop) -> None:
         records = self._records(batch)
         if not self._orders.force:  # somebody may have written since the plan was made
             self._judge_again(batch)
         returned = [step for step in batch if step.fate is Fate.REDRIVE and self._is_there(step)]
-        written = self._write([(step, record) for step, record in records if step.fate is Fate.REDRIVE], writer)
-        if not self._orders.force:
-            Behind(self._later, self._shelf, writer, self._transactions).look([*returned, *written])
+        going = [(step, record) for step, record in records if step.fate is Fate.REDRIVE]
+        with stop.held_back():  # between the two, what is newer may stand before a copy
+            written = self._write(going, writer)
+            if not self._orders.force:
+                Behind(self._later, self._shelf, writer, self._transactions).look([*returned, *written])
         for step in batch:
             if step.fate is Fate.REDRIVEN:
                 for done in (step.letter.where, *self._twins.get(step.letter.record, ())):
