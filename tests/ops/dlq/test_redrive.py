@@ -1,6 +1,6 @@
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pytest
@@ -9,8 +9,10 @@ from tests.brokers.tools import Record, produce
 from tests.integration.events import cart, order
 from tests.ops.dlq.conftest import Post
 from tests.ops.program import optico
+from worker.adapters.kafka.admin import KafkaAdmin, Noted
 from worker.adapters.kafka.writer import NewRecord, NotWritten, Writer
-from worker.ports import UnavailableError
+from worker.core.ownership import Partition
+from worker.ports import FatalError, UnavailableError
 
 
 def headers(record: Record) -> dict[str, bytes]:
@@ -181,6 +183,27 @@ def test_another_record_at_a_truncated_letters_place_does_not_go_back(post: Post
     assert post.redrive("--execute") == [("0", "refused")]
     assert (answer.code, [row["outcome"] for row in answer.rows]) == (1, ["failed"])
     assert post.end() == 1
+
+
+@pytest.mark.parametrize(("commits", "sent"), [(0, 0), (1, 1)])
+def test_what_can_not_be_remembered_is_not_said_to_be(
+    post: Post, monkeypatch: pytest.MonkeyPatch, commits: int, sent: int
+) -> None:
+    """Who may not commit learns it before a letter is sent: with --force each run would send it anew."""
+    post.reject(post.write([cart("1")]))
+    commit, left = KafkaAdmin.commit, iter(range(commits))
+
+    def refused(admin: KafkaAdmin, group: str, offsets: Mapping[Partition, int | Noted]) -> None:
+        if next(left, None) is None:
+            raise FatalError("GroupAuthorizationFailedError")
+        commit(admin, group, offsets)
+
+    monkeypatch.setattr(KafkaAdmin, "commit", refused)
+    answer = post.dlq("redrive", "--force", "--execute")
+
+    assert (answer.code, post.end()) == (1, 1 + sent)
+    assert "; remembered in" not in answer.err
+    assert ("is not remembered in group" in answer.err) is bool(sent)
 
 
 @pytest.mark.parametrize("in_between", [[cart("5", 2)], [cart("5", 2), cart("5", 3)]])

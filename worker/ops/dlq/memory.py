@@ -19,7 +19,7 @@ _VERSION = "1:"
 
 
 class Memory:
-    """Read once, and written after every batch. Raises as `Admin` does."""
+    """Read once, confirmed before the first batch, and written after each. Raises as `Admin` does."""
 
     def __init__(self, admin: Admin, group: str) -> None:
         self.group = group + SUFFIX
@@ -27,6 +27,7 @@ class Memory:
         self._known = admin.noted(self.group)
         self._low = {at: noted.offset for at, noted in self._known.items()}
         self._above = {at: set(decode_note(*noted)) for at, noted in self._known.items()}
+        self.saved = True
 
     def starts(self) -> Mapping[Partition, int]:
         """Nothing below these is open."""
@@ -38,20 +39,29 @@ class Memory:
         return where.offset < self._low.get(where.at, 0) or where.offset in self._above.get(where.at, ())
 
     def add(self, where: Coordinates) -> None:
+        """To be saved: as long as it is not, `saved` is false."""
         self._above.setdefault(where.at, set()).add(where.offset)
+        self.saved = False
+
+    def confirm(self, letters: Mapping[Partition, Collection[int]], ends: Mapping[Partition, int]) -> None:
+        """As `save`, also where that changes nothing: who may not commit learns it before anything is sent."""
+        self._commit({at: self._noted(at, offsets, ends[at]) for at, offsets in letters.items()})
 
     def save(self, letters: Mapping[Partition, Collection[int]], ends: Mapping[Partition, int]) -> None:
         """Commits what is done. `letters`: the offsets of all that there are from `starts` to `ends`.
 
         Raises CommandError if somebody else has committed meanwhile, or if there are more gaps than can be noted.
         """
+        noted = {at: self._noted(at, offsets, ends[at]) for at, offsets in letters.items()}
+        self._commit({at: noted[at] for at in noted if noted[at] != self._known.get(at, Noted(0, ""))})
+
+    def _commit(self, noted: dict[Partition, Noted]) -> None:
         if self._admin.noted(self.group) != self._known:
             raise CommandError(f"group {self.group} was changed meanwhile: is another redrive running? Run it again")
-        noted = {at: self._noted(at, offsets, ends[at]) for at, offsets in letters.items()}
-        changed = {at: noted[at] for at in noted if noted[at] != self._known.get(at, Noted(0, ""))}
-        if changed:
-            self._admin.commit(self.group, changed)
-            self._known = self._known | changed
+        if noted:
+            self._admin.commit(self.group, noted)
+            self._known = self._known | noted
+        self.saved = True
 
     def _noted(self, at: Partition, letters: Collection[int], end: int) -> Noted:
         above = self._above.get(at, set())

@@ -54,7 +54,7 @@ def redrive(settings: Kafka, defaults: Defaults, orders: Orders, *, as_json: boo
                     work.execute(steps, writer, stop)
                     stopped = stop.is_set()
         finally:
-            report(steps, orders.topic, work.memory.group, executed=orders.execute, as_json=as_json)
+            report(steps, orders.topic, work.memory, executed=orders.execute, as_json=as_json)
     failed = any(step.fate is Fate.FAILED for step in steps)
     left = stopped and any(step.fate is Fate.REDRIVE for step in steps)
     return 1 if failed or left else 0
@@ -96,13 +96,15 @@ class _Redrive:
             if step.fate is Fate.DUPLICATE:
                 self._twins.setdefault(step.letter.record, []).append(step.letter.where)
         going = [step for step in steps if step.fate is Fate.REDRIVE]
+        if going:
+            self.memory.confirm(self._offsets, self._shelf.ends)
         with progress("redriving", len(going)) as moved:
             for start in range(0, len(going), BATCH):
                 if stop.is_set():
                     return
                 batch = going[start : start + BATCH]
                 self._put_back(batch, writer, stop)
-                self._save()
+                self.memory.save(self._offsets, self._shelf.ends)
                 moved(len(batch))
 
     def _put_back(self, batch: list[Step], writer: Writer, stop: Stop) -> None:
@@ -199,9 +201,6 @@ class _Redrive:
                 step.fate, step.detail = Fate.REFUSED, f"its value was too large for a letter, and {origin} is deleted"
             else:
                 step.detail = f"its value is read from {origin}"
-
-    def _save(self) -> None:
-        self.memory.save(self._offsets, self._shelf.ends)
 
 
 def _origin(letter: DeadLetter) -> Coordinates:
