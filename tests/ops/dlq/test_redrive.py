@@ -12,6 +12,7 @@ from tests.ops.program import optico
 from worker.adapters.kafka.admin import KafkaAdmin, Noted
 from worker.adapters.kafka.writer import NewRecord, NotWritten, Writer
 from worker.core.ownership import Partition
+from worker.ops.dlq import memory
 from worker.ports import FatalError, UnavailableError
 
 
@@ -68,6 +69,17 @@ def test_letters_chosen_by_reason_leave_gaps_that_are_remembered(post: Post) -> 
     assert [letter for letter, _ in dry] == ["0", "1", "2", "3", "4", "5"]
     assert rest == [("0", "redriven"), ("2", "redriven"), ("4", "redriven")]
     assert (post.end(), post.remembered()) == (12, {0: 6})
+
+
+def test_what_a_note_has_no_room_for_goes_back_once(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    post.reject(post.write([cart("0"), cart("0", 2), cart("1"), Record(None, b"{")]))
+    monkeypatch.setattr(memory, "LONGEST_NOTE", 2)
+
+    answer = post.dlq("redrive", "--execute", f"{post.letters}-0-2", f"{post.letters}-0-3")
+
+    assert (answer.code, [row["outcome"] for row in answer.rows]) == (0, ["redriven", "redriven"])
+    assert "but for 2: --force would send them again" in answer.err
+    assert post.redrive() == [("0", "superseded"), ("1", "redrive"), ("2", "superseded"), ("3", "superseded")]
 
 
 def test_one_letter_is_chosen_by_its_place_or_its_records(post: Post) -> None:

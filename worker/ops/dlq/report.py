@@ -36,4 +36,5 @@ def _next(fates: Counter[Fate], memory: Memory, *, executed: bool) -> str:
         return f"what was put back last is not remembered in group {memory.group}: --force would send it again"
     if fates[Fate.REDRIVE]:
         return "not finished: run it again to go on"
-    return f"remembered in group {memory.group}"
+    exception = f", but for {memory.forgotten:,}: --force would send them again" if memory.forgotten else ""
+    return f"remembered in group {memory.group}{exception}"
