@@ -1,12 +1,14 @@
 """A topic with carts, and a dead-letter topic with letters of them as the worker writes them."""
 
-from collections.abc import Callable, Sequence
+import secrets
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from kafka import KafkaProducer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType
+from kafka.errors import KafkaTimeoutError
 
 from tests.brokers.kafka import ExternalCluster, KafkaCluster
 from tests.brokers.tools import Record, ask, committed, end_offsets, produce, read_all
@@ -101,6 +103,47 @@ class Post:
 @pytest.fixture
 def post(kafka: KafkaCluster | ExternalCluster, topic: TopicFactory, group: str) -> Post:
     return Post(kafka.bootstrap, topic(), topic(), group)
+
+
+class Transaction:
+    """Of somebody else."""
+
+    def __init__(self, post: Post) -> None:
+        name = f"test-{secrets.token_hex(4)}"
+        self._topic = post.topic
+        self._producer: Any = KafkaProducer(bootstrap_servers=post.bootstrap, acks="all", transactional_id=name)
+        self._producer.init_transactions()
+        self.pauses = 0
+
+    def write(self, record: Record) -> None:
+        self._producer.begin_transaction()
+        self._producer.send(self._topic, key=record.key, value=record.value)
+        self._producer.flush(30)
+
+    def commit(self) -> None:
+        self._producer.commit_transaction()
+
+    def commit_at_the_first_pause(self) -> None:
+        self.pauses += 1
+        if self.pauses == 1:
+            self.commit()
+
+    def close(self) -> None:
+        self._producer.close(30)
+
+
+@pytest.fixture
+def other(post: Post) -> Iterator[Transaction]:
+    transaction = Transaction(post)
+    yield transaction
+    transaction.close()
+
+
+class Lost:
+    """A future whose answer never comes."""
+
+    def get(self, timeout: float) -> Any:
+        raise KafkaTimeoutError(f"no answer for {timeout:g} s")
 
 
 def copies_are_written(monkeypatch: pytest.MonkeyPatch, how: Callable[[Write], Any]) -> None:

@@ -3,19 +3,13 @@
 from typing import Any
 
 import pytest
-from kafka.errors import KafkaTimeoutError
 
 from tests.brokers.tools import Record
 from tests.integration.events import cart
-from tests.ops.dlq.conftest import Post, Write, copies_are_written
+from tests.ops.dlq.conftest import Lost, Post, Write, copies_are_written
 from worker.adapters.kafka.writer import NewRecord, NotWritten, Writer
 
 NEWER = cart("1", 2)
-
-
-class _Lost:
-    def get(self, timeout: float) -> Any:
-        raise KafkaTimeoutError(f"no answer for {timeout:g} s")
 
 
 def test_a_copy_that_the_client_wrote_twice_is_not_taken_for_something_newer(
@@ -66,7 +60,7 @@ def test_a_copy_whose_answer_got_lost_is_found_in_the_log(post: Post, monkeypatc
     def unanswered(write: Write) -> Any:
         post.write([NEWER])
         write()
-        return _Lost()
+        return Lost()
 
     with monkeypatch.context() as patch:
         copies_are_written(patch, unanswered)

@@ -1,52 +1,14 @@
 """What an open transaction holds can't be read before it has ended, and may be newer than a copy behind it."""
 
-import secrets
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from kafka import KafkaProducer
 
-from tests.brokers.tools import Record
 from tests.integration.events import cart
-from tests.ops.dlq.conftest import Post, Write, copies_are_written
+from tests.ops.dlq.conftest import Post, Transaction, Write, copies_are_written
 from worker.ops.dlq import transactions
 
 NEWER = cart("1", 2)
-
-
-class Transaction:
-    """Of somebody else."""
-
-    def __init__(self, post: Post) -> None:
-        name = f"test-{secrets.token_hex(4)}"
-        self._topic = post.topic
-        self._producer: Any = KafkaProducer(bootstrap_servers=post.bootstrap, acks="all", transactional_id=name)
-        self._producer.init_transactions()
-        self.pauses = 0
-
-    def write(self, record: Record) -> None:
-        self._producer.begin_transaction()
-        self._producer.send(self._topic, key=record.key, value=record.value)
-        self._producer.flush(30)
-
-    def commit(self) -> None:
-        self._producer.commit_transaction()
-
-    def commit_at_the_first_pause(self) -> None:
-        self.pauses += 1
-        if self.pauses == 1:
-            self.commit()
-
-    def close(self) -> None:
-        self._producer.close(30)
-
-
-@pytest.fixture
-def other(post: Post) -> Iterator[Transaction]:
-    transaction = Transaction(post)
-    yield transaction
-    transaction.close()
 
 
 def test_what_is_committed_while_copies_are_written_wins(
