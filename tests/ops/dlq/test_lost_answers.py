@@ -112,3 +112,26 @@ def test_a_copy_of_a_run_that_was_killed_is_not_written_again(
 
     assert post.redrive("--execute") == [("0", "superseded")]
     assert post.end() == 2
+
+
+@pytest.mark.parametrize("chosen", [[], ["1"]], ids=["both letters", "the copy's"])
+def test_a_copy_that_was_rejected_again_is_as_old_as_its_letter(
+    post: Post, monkeypatch: pytest.MonkeyPatch, chosen: list[str]
+) -> None:
+    post.reject(post.write([cart("1")]))
+
+    def ended(write: Write) -> Any:
+        post.write([NEWER])
+        write()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        copies_are_written(patch, ended)
+        post.dlq("redrive", "--execute")
+    post.reject(post.records(start=2), redrives=1)
+
+    named = [f"{post.letters}-0-{letter}" for letter in chosen]
+    assert dict(post.redrive("--execute", *named))["1"] == "superseded"
+    post.redrive("--execute")
+
+    assert post.values()[-1] == NEWER.value

@@ -42,27 +42,41 @@ class Later:
         self._next: dict[Partition, int] = {}
         self._begins: dict[Partition, int] = {}
         self._last: dict[tuple[Partition, _Mark], int] = {}
+        self._letters: dict[tuple[Partition, _Mark], list[Coordinates]] = {}
         self._expected: dict[bytes, list[tuple[Coordinates, Coordinates]]] = {}
         self._truncated: dict[Coordinates, list[DeadLetter]] = {}
         self._ours: dict[Coordinates, Ours] = {}
+        self._copies: dict[Coordinates, Coordinates] = {}
         self._ends: dict[Partition, int] = {}
         self._times: dict[Coordinates, set[int]] = {}
         self._strangers: set[tuple[Coordinates | None, int | None]] = set()
 
     def watch(self, chosen: Iterable[DeadLetter], others: Iterable[DeadLetter]) -> None:
-        """Notes whose records matter, and that the letters' own records were there, whatever is left of the log."""
+        """Notes whose records matter, and that the letters' own records were there, whatever is left of the log. Once.
+
+        What is chosen may be a letter of another one's copy: so the log is read from the entity's first letter on.
+        """
+        letters: dict[tuple[Partition, _Mark], set[Coordinates]] = {}
         for letter in chosen:
             if letter.origin is not None:
-                at, offset = letter.origin.at, letter.origin.offset
-                if letter.timestamp is not None:
-                    self._times.setdefault(letter.origin, set()).add(letter.timestamp)
-                if letter.truncated:
-                    self._truncated.setdefault(letter.origin, []).append(letter)
-                self._next[at] = min(self._next.get(at, offset), offset)
-                self._last |= {(at, mark): max(self._last.get((at, mark), -1), offset) for mark in _marks(letter)}
+                self._know(letter, letter.origin)
+                for mark in _marks(letter):
+                    letters.setdefault((letter.origin.at, mark), set()).add(letter.origin)
         for letter in others:
-            if letter.origin is not None:
-                self._see(letter.origin.at, letter.origin.offset, _marks(letter))
+            for mark in _marks(letter):
+                if letter.origin is not None and (letter.origin.at, mark) in letters:
+                    letters[letter.origin.at, mark].add(letter.origin)
+        self._last = dict.fromkeys(letters, -1)
+        self._letters = {key: sorted(places, reverse=True) for key, places in letters.items()}
+        for (at, _), places in self._letters.items():
+            self._next[at] = min(self._next[at], places[-1].offset)
+
+    def _know(self, letter: DeadLetter, origin: Coordinates) -> None:
+        self._next[origin.at] = min(self._next.get(origin.at, origin.offset), origin.offset)
+        if letter.timestamp is not None:
+            self._times.setdefault(origin, set()).add(letter.timestamp)
+        if letter.truncated:
+            self._truncated.setdefault(origin, []).append(letter)
 
     def extent(self, partitions: Collection[Partition]) -> dict[Partition, tuple[int, int]]:
         """What `extend` would read of these, which must exist."""
@@ -101,12 +115,15 @@ class Later:
         return self._ours.get(letter.where)
 
     def of(self, letter: DeadLetter) -> Coordinates | None:
-        """A later record of the letter's entity; None: there is none, or the entity is not known."""
+        """A newer record of the letter's entity; None: there is none, or the entity is not known.
+
+        It is a later one, or where the letter's record is itself a copy, later than what that is a copy of.
+        """
         if letter.origin is None:
             return None
-        at, offset = letter.origin.at, letter.origin.offset
-        last = max((self._last.get((at, mark), -1) for mark in _marks(letter)), default=-1)
-        return Coordinates(*at, last) if last > offset else None
+        at = letter.origin.at
+        last = max((self._last_of(at, mark) for mark in _marks(letter)), default=-1)
+        return Coordinates(*at, last) if last > self._age(letter.origin).offset else None
 
     def gap_after(self, letter: DeadLetter) -> bool:
         """Whether records that may supersede it were deleted before they could be looked at."""
@@ -126,7 +143,20 @@ class Later:
         known = self._expected.get(fingerprint(record), ()) if self._expected else ()
         found = {letter: Ours(place, of) for letter, of in known if of.at == place.at and of < place}
         self._ours |= found
+        if found:
+            self._copies[place] = max(ours.of for ours in found.values())
         return bool(found)
+
+    def _age(self, place: Coordinates) -> Coordinates:
+        """A copy is as old as what it is a copy of."""
+        while place in self._copies:
+            place = self._copies[place]
+        return place
+
+    def _last_of(self, at: Partition, mark: _Mark) -> int:
+        letters = self._letters.get((at, mark), ())
+        last_letter = next((place.offset for place in letters if place not in self._copies), -1)
+        return max(last_letter, self._last.get((at, mark), -1))
 
     def _marks_of(self, key: bytes | None, value: bytes | None) -> list[_Mark]:
         marks: list[_Mark] = [(_KEY, key)] if key else []

@@ -1,6 +1,6 @@
 """What is to become of each chosen letter, and why. Pure: what it must know about Kafka it is told."""
 
-from collections.abc import Collection, Container, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -65,9 +65,8 @@ def plan(
     dlq_topic: str,
     redrives_at_most: int,
     force: bool,
-    done: Container[Coordinates],
 ) -> list[Step]:
-    """A step for each letter, in their order. `usable`: the partitions that exist; `done`: letters that are."""
+    """A step for each letter, in their order. `usable`: the partitions that exist."""
     newest = {letter.record: letter.where for letter in letters}
     steps = []
     for letter in letters:
@@ -77,11 +76,11 @@ def plan(
         elif (twin := newest[letter.record]) != letter.where:
             steps.append(Step(letter, Fate.DUPLICATE, f"{twin} is of the same record"))
         else:
-            steps.append(judged(letter, later, force=force, done=done))
+            steps.append(judged(letter, later, force=force))
     return steps
 
 
-def judged(letter: DeadLetter, later: Later, *, force: bool, done: Container[Coordinates]) -> Step:
+def judged(letter: DeadLetter, later: Later, *, force: bool) -> Step:
     """Whether it is superseded, as far as `later` has read."""
     if force:
         return Step(letter, Fate.REDRIVE)
@@ -90,20 +89,21 @@ def judged(letter: DeadLetter, later: Later, *, force: bool, done: Container[Coo
         return Step(letter, Fate.REFUSED, another)
     newer, ours = later.of(letter), later.ours(letter)
     if ours is not None:
-        return _returned(letter, ours.where, newer, done)
+        return _returned(letter, ours.where, newer)
     if newer is not None:
-        return Step(letter, Fate.SUPERSEDED, f"{newer} is later")
+        why = "is later" if letter.origin is None or newer > letter.origin else "is newer than what this is a copy of"
+        return Step(letter, Fate.SUPERSEDED, f"{newer} {why}")
     if later.gap_after(letter):
         return Step(letter, Fate.REFUSED, "what came after it is deleted in part: it may be superseded (--force)")
     return Step(letter, Fate.REDRIVE)
 
 
-def _returned(letter: DeadLetter, copy: Coordinates, newer: Coordinates | None, done: Container[Coordinates]) -> Step:
+def _returned(letter: DeadLetter, copy: Coordinates, newer: Coordinates | None) -> Step:
     """One whose copy is in the log. A run that did not come to its end left it behind what is newer, perhaps."""
     if newer is None:
         return Step(letter, Fate.SUPERSEDED, f"{copy} is later: its copy")
-    if newer >= copy or letter.where in done:
-        return Step(letter, Fate.SUPERSEDED, f"{max(newer, copy)} is later")
+    if newer >= copy:
+        return Step(letter, Fate.SUPERSEDED, f"{newer} is later")
     return Step(letter, Fate.REDRIVE, f"it is {copy} already, before which {newer} came: that goes behind it")
 
 

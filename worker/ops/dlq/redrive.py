@@ -85,7 +85,6 @@ class _Redrive:
             dlq_topic=orders.topic,
             redrives_at_most=orders.redrives_at_most,
             force=orders.force,
-            done=self.memory,
         )
         self._find_originals(steps)
         return steps
@@ -130,7 +129,7 @@ class _Redrive:
             if step.fate is Fate.REDRIVE and (at := _origin(step.letter).at) in closed:
                 step.fate, step.detail = Fate.FAILED, hidden(at)
             elif step.fate is Fate.REDRIVE:
-                now = judged(step.letter, self._later, force=False, done=self.memory)
+                now = judged(step.letter, self._later, force=False)
                 step.fate, step.detail = now.fate, now.detail
 
     def _is_there(self, step: Step) -> bool:
@@ -175,7 +174,7 @@ class _Redrive:
         for letter, record in self._shelf.letters(None if self._orders.again else self.memory.starts()):
             self._offsets[letter.where.at].append(letter.where.offset)
             wanted = letter in self._orders.selection and (self._orders.again or letter.where not in self.memory)
-            if wanted and letter.origin is not None and not letter.truncated:
+            if letter.where not in self.memory and letter.origin is not None and not letter.truncated:
                 self._later.expect(letter, copy_of(letter, record))
             (chosen if wanted else others).append(replace(letter, headers=()))
         return chosen, others
