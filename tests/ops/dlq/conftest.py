@@ -1,12 +1,14 @@
 """A topic with carts, and a dead-letter topic with letters of them as the worker writes them."""
 
-from collections.abc import Sequence
+import secrets
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from kafka import TopicPartition
+from kafka import KafkaProducer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType
+from kafka.errors import KafkaTimeoutError
 
 from tests.brokers.kafka import ExternalCluster, KafkaCluster
 from tests.brokers.tools import Record, ask, committed, end_offsets, produce, read_all
@@ -14,6 +16,10 @@ from tests.conftest import TopicFactory
 from tests.ops.program import Answer, inside
 
 FAILED_AT = "2026-11-21T08:00:00Z"
+
+
+#: Writes a copy, and returns its future, which is done.
+Write = Callable[[], Any]
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,10 @@ class Post:
         """What the topic holds from that offset on."""
         return [record for record in read_all(self.bootstrap, self.topic) if (record.offset or 0) >= start]
 
+    def values(self, key: bytes = b"cart:1") -> list[bytes | None]:
+        """An entity's states, as the log has them."""
+        return [record.value for record in self.records() if record.key == key]
+
     def end(self) -> int:
         return end_offsets(self.bootstrap, self.topic)[0]
 
@@ -93,3 +103,59 @@ class Post:
 @pytest.fixture
 def post(kafka: KafkaCluster | ExternalCluster, topic: TopicFactory, group: str) -> Post:
     return Post(kafka.bootstrap, topic(), topic(), group)
+
+
+class Transaction:
+    """Of somebody else."""
+
+    def __init__(self, post: Post) -> None:
+        name = f"test-{secrets.token_hex(4)}"
+        self._topic = post.topic
+        self._producer: Any = KafkaProducer(bootstrap_servers=post.bootstrap, acks="all", transactional_id=name)
+        self._producer.init_transactions()
+        self.pauses = 0
+
+    def write(self, record: Record) -> None:
+        self._producer.begin_transaction()
+        self._producer.send(self._topic, key=record.key, value=record.value)
+        self._producer.flush(30)
+
+    def commit(self) -> None:
+        self._producer.commit_transaction()
+
+    def commit_at_the_first_pause(self) -> None:
+        self.pauses += 1
+        if self.pauses == 1:
+            self.commit()
+
+    def close(self) -> None:
+        self._producer.close(30)
+
+
+@pytest.fixture
+def other(post: Post) -> Iterator[Transaction]:
+    transaction = Transaction(post)
+    yield transaction
+    transaction.close()
+
+
+class Lost:
+    """A future whose answer never comes."""
+
+    def get(self, timeout: float) -> Any:
+        raise KafkaTimeoutError(f"no answer for {timeout:g} s")
+
+
+def copies_are_written(monkeypatch: pytest.MonkeyPatch, how: Callable[[Write], Any]) -> None:
+    """From now on `how` decides when a copy is written, and which future the program gets."""
+    send = KafkaProducer.send
+
+    def sent(producer: Any, topic: str, **record: Any) -> Any:
+        def write() -> Any:
+            future = send(producer, topic, **record)
+            future.get(30)
+            return future
+
+        return how(write) if "dlq.redrives" in dict(record.get("headers") or ()) else write()
+
+    monkeypatch.setattr(KafkaProducer, "send", sent)

@@ -1,6 +1,6 @@
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pytest
@@ -9,8 +9,11 @@ from tests.brokers.tools import Record, produce
 from tests.integration.events import cart, order
 from tests.ops.dlq.conftest import Post
 from tests.ops.program import optico
-from worker.adapters.kafka.writer import NewRecord, Writer
-from worker.ports import UnavailableError
+from worker.adapters.kafka.admin import KafkaAdmin, Noted
+from worker.adapters.kafka.writer import NewRecord, NotWritten, Writer
+from worker.core.ownership import Partition
+from worker.ops.dlq import memory
+from worker.ports import FatalError, UnavailableError
 
 
 def headers(record: Record) -> dict[str, bytes]:
@@ -66,6 +69,17 @@ def test_letters_chosen_by_reason_leave_gaps_that_are_remembered(post: Post) -> 
     assert [letter for letter, _ in dry] == ["0", "1", "2", "3", "4", "5"]
     assert rest == [("0", "redriven"), ("2", "redriven"), ("4", "redriven")]
     assert (post.end(), post.remembered()) == (12, {0: 6})
+
+
+def test_what_a_note_has_no_room_for_goes_back_once(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    post.reject(post.write([cart("0"), cart("0", 2), cart("1"), Record(None, b"{")]))
+    monkeypatch.setattr(memory, "LONGEST_NOTE", 2)
+
+    answer = post.dlq("redrive", "--execute", f"{post.letters}-0-2", f"{post.letters}-0-3")
+
+    assert (answer.code, [row["outcome"] for row in answer.rows]) == (0, ["redriven", "redriven"])
+    assert "but for 2: --force would send them again" in answer.err
+    assert post.redrive() == [("0", "superseded"), ("1", "redrive"), ("2", "superseded"), ("3", "superseded")]
 
 
 def test_one_letter_is_chosen_by_its_place_or_its_records(post: Post) -> None:
@@ -183,6 +197,27 @@ def test_another_record_at_a_truncated_letters_place_does_not_go_back(post: Post
     assert post.end() == 1
 
 
+@pytest.mark.parametrize(("commits", "sent"), [(0, 0), (1, 1)])
+def test_what_can_not_be_remembered_is_not_said_to_be(
+    post: Post, monkeypatch: pytest.MonkeyPatch, commits: int, sent: int
+) -> None:
+    """Who may not commit learns it before a letter is sent: with --force each run would send it anew."""
+    post.reject(post.write([cart("1")]))
+    commit, left = KafkaAdmin.commit, iter(range(commits))
+
+    def refused(admin: KafkaAdmin, group: str, offsets: Mapping[Partition, int | Noted]) -> None:
+        if next(left, None) is None:
+            raise FatalError("GroupAuthorizationFailedError")
+        commit(admin, group, offsets)
+
+    monkeypatch.setattr(KafkaAdmin, "commit", refused)
+    answer = post.dlq("redrive", "--force", "--execute")
+
+    assert (answer.code, post.end()) == (1, 1 + sent)
+    assert "; remembered in" not in answer.err
+    assert ("is not remembered in group" in answer.err) is bool(sent)
+
+
 @pytest.mark.parametrize("in_between", [[cart("5", 2)], [cart("5", 2), cart("5", 3)]])
 def test_what_changes_while_copies_are_written_wins(
     post: Post, monkeypatch: pytest.MonkeyPatch, in_between: list[Record]
@@ -192,8 +227,8 @@ def test_what_changes_while_copies_are_written_wins(
     write = Writer.write
     changes = iter(in_between)
 
-    def written(writer: Writer, records: Sequence[NewRecord]) -> list[int | str]:
-        answers: list[int | str] = []
+    def written(writer: Writer, records: Sequence[NewRecord]) -> list[int | NotWritten]:
+        answers: list[int | NotWritten] = []
         for record in records:
             if record.key == b"cart:5" and (change := next(changes, None)) is not None:
                 post.write([change])
@@ -216,7 +251,7 @@ def test_what_was_put_back_before_the_brokers_went_away_is_remembered(
     post.reject(post.write([cart("1"), cart("2")]))
     write = Writer._write
 
-    def gone(writer: Writer, record: NewRecord) -> int | str:
+    def gone(writer: Writer, record: NewRecord) -> int | NotWritten:
         if record.key == b"cart:2":
             raise UnavailableError("writing: no broker")
         return write(writer, record)
@@ -233,7 +268,7 @@ def test_a_cart_that_never_stops_changing_is_said(post: Post, monkeypatch: pytes
     post.reject(post.write([cart("1")]))
     write, number = Writer.write, itertools.count(2)
 
-    def written(writer: Writer, records: Sequence[NewRecord]) -> list[int | str]:
+    def written(writer: Writer, records: Sequence[NewRecord]) -> list[int | NotWritten]:
         post.write([cart("1", next(number))])
         return write(writer, records)
 
@@ -252,6 +287,16 @@ def test_where_the_log_is_another_one_nothing_goes_back_unasked(post: Post) -> N
 
     assert sorted(post.redrive("--execute")) == [("0", "refused"), ("1", "refused")]
     assert post.end() == 2
+
+
+def test_of_two_letters_with_one_place_only_that_of_the_record_which_is_there_goes_back(post: Post) -> None:
+    """The other one is from before the topic was created anew."""
+    (there,) = post.write([cart("2")])
+    post.reject([replace(there, key=b"cart:1", value=cart("1").value, timestamp=1)])
+    post.reject([there])
+
+    assert sorted(post.redrive("--execute")) == [("0", "refused"), ("1", "redriven")]
+    assert [record.key for record in post.records(start=1)] == [b"cart:2"]
 
 
 @pytest.mark.parametrize(

@@ -112,6 +112,9 @@ class Admin(Protocol):
     def ends(self, partitions: Collection[Partition]) -> dict[Partition, int]:
         """The offset behind the last record that a worker can read: open transactions are not passed."""
 
+    def high_watermarks(self, partitions: Collection[Partition]) -> dict[Partition, int]:
+        """The offset behind the last record that all replicas have, whether or not its transaction is open."""
+
     def offsets_at(self, partitions: Collection[Partition], timestamp: int) -> dict[Partition, int | None]:
         """The first offset whose record is of that time (UNIX milliseconds) or later; None: there is none yet."""
 
@@ -192,6 +195,9 @@ class KafkaAdmin:
     def ends(self, partitions: Collection[Partition]) -> dict[Partition, int]:
         return self._offsets("reading log ends", partitions, OffsetSpec.LATEST)
 
+    def high_watermarks(self, partitions: Collection[Partition]) -> dict[Partition, int]:
+        return self._offsets("reading log ends", partitions, OffsetSpec.LATEST, "read_uncommitted")
+
     def offsets_at(self, partitions: Collection[Partition], timestamp: int) -> dict[Partition, int | None]:
         found = self._offsets("looking up offsets by time", partitions, timestamp)
         return {partition: None if offset < 0 else offset for partition, offset in found.items()}
@@ -216,14 +222,16 @@ class KafkaAdmin:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _offsets(self, doing: str, partitions: Collection[Partition], spec: Any) -> dict[Partition, int]:
+    def _offsets(
+        self, doing: str, partitions: Collection[Partition], spec: Any, isolation: str = "read_committed"
+    ) -> dict[Partition, int]:
         if not partitions:
             return {}
         wanted = {TopicPartition(*partition): spec for partition in partitions}
         found = self._ask(
             doing,
             lambda client: client.list_partition_offsets(
-                wanted, isolation_level="read_committed", timeout_ms=self._timeout * 1000
+                wanted, isolation_level=isolation, timeout_ms=self._timeout * 1000
             ),
         )
         return {Partition(*at): found[at].offset for at in sorted(found)}

@@ -26,6 +26,14 @@ class NewRecord:
     headers: tuple[tuple[str, bytes], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class NotWritten:
+    """Why a record has no offset, in words. `perhaps`: its answer got lost, so that it may be written nevertheless."""
+
+    why: str
+    perhaps: bool = False
+
+
 class Writer:
     """One thread only; to be closed. The constructor connects, within `timeout` seconds.
 
@@ -38,7 +46,8 @@ class Writer:
             KafkaProducer,
             settings,
             acks="all",
-            # An idempotent producer is dead after one refusal.
+            # An idempotent producer is dead after one refusal, needs one more right before Kafka 2.8, and knows nothing
+            # of what an earlier run wrote, or of an answer that never came: who minds looks into the log.
             enable_idempotence=False,
             max_block_ms=int(timeout * 1000),
             request_timeout_ms=int(timeout * 1000),
@@ -48,24 +57,33 @@ class Writer:
             allow_auto_create_topics=False,
         )
 
-    def write(self, records: Sequence[NewRecord]) -> list[int | str]:
-        """For each record, in their order, its offset, or in words why the broker refused that one.
+    def write(self, records: Sequence[NewRecord]) -> list[int | NotWritten]:
+        """For each record, in their order, its offset, or why it has none.
 
         Each waits for the acknowledgement of the one before: together, one that is too large would take the others of
-        its batch along, and what is sent again would come after what is newer. A record whose answer got lost counts as
-        refused: it may be written nevertheless. Blocks; raises UnavailableError or FatalError where none can be sent.
+        its batch along, and what is sent again would come after what is newer. After one that got no answer its
+        partition is sent no other: it takes two time-outs and no more. The client may have written a record twice.
+        Blocks; raises UnavailableError or FatalError where none can be sent.
         """
-        answers: list[int | str] = []
+        answers: list[int | NotWritten] = []
+        silent: set[Partition] = set()
         for record in records:
+            if record.partition in silent:
+                answers.append(NotWritten("not sent: one before it got no answer"))
+                continue
             try:
-                answers.append(self._write(record))
+                answer = self._write(record)
             except (UnavailableError, FatalError) as error:
                 if not answers:
                     raise
-                answers.append(str(error))  # what is written is written, and to be remembered
+                answer = NotWritten(str(error))  # what is written is written, and to be remembered
+                silent.add(record.partition)
+            if isinstance(answer, NotWritten) and answer.perhaps:
+                silent.add(record.partition)
+            answers.append(answer)
         return answers
 
-    def _write(self, record: NewRecord) -> int | str:
+    def _write(self, record: NewRecord) -> int | NotWritten:
         with mapped("writing"):
             future = self._producer.send(
                 record.partition.topic,
@@ -77,9 +95,10 @@ class Writer:
         try:
             return int(future.get(timeout=self._timeout * 3).offset)
         except _TOO_LARGE:
-            return "it is larger than the topic's max.message.bytes"
+            return NotWritten("it is larger than the topic's max.message.bytes")
         except KafkaError as error:
-            return str(error)
+            # Whatever it is: an earlier attempt of the client may have been taken.
+            return NotWritten(str(error) or type(error).__name__, perhaps=True)
 
     def close(self) -> None:
         self._producer.close(timeout=1)

@@ -87,6 +87,11 @@ class DeadLetter:
         return tuple((name, value) for name, value in self.headers if not name.startswith(PREFIX))
 
     @property
+    def record(self) -> tuple[Coordinates | None, int | None]:
+        """Which record it is of: a topic that was created anew has others at its offsets, of another time."""
+        return self.origin, self.timestamp
+
+    @property
     def name(self) -> str:
         """The entity's, such as `cart:42`; empty where it is not known."""
         return f"{self.entity}:{self.id}" if self.id is not None else ""

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from worker.core.ownership import Partition
 from worker.ops.dlq.later import Later
-from worker.ops.dlq.letter import DeadLetter, instant
+from worker.ops.dlq.letter import Coordinates, DeadLetter, instant
 
 REDRIVES_AT_MOST = 3
 
@@ -67,13 +67,13 @@ def plan(
     force: bool,
 ) -> list[Step]:
     """A step for each letter, in their order. `usable`: the partitions that exist."""
-    newest = {(letter.origin, letter.timestamp): letter.where for letter in letters}
+    newest = {letter.record: letter.where for letter in letters}
     steps = []
     for letter in letters:
         refusal = _refusal(letter, usable, dlq_topic, redrives_at_most)
         if refusal:
             steps.append(Step(letter, Fate.REFUSED, refusal))
-        elif (twin := newest[letter.origin, letter.timestamp]) != letter.where:
+        elif (twin := newest[letter.record]) != letter.where:
             steps.append(Step(letter, Fate.DUPLICATE, f"{twin} is of the same record"))
         else:
             steps.append(judged(letter, later, force=force))
@@ -82,15 +82,29 @@ def plan(
 
 def judged(letter: DeadLetter, later: Later, *, force: bool) -> Step:
     """Whether it is superseded, as far as `later` has read."""
-    newer = None if force else later.of(letter)
-    if not force and later.displaced(letter):
+    if force:
+        return Step(letter, Fate.REDRIVE)
+    if later.displaced(letter):
         another = f"the log is not the one any more that {letter.origin} was in: it may be superseded (--force)"
         return Step(letter, Fate.REFUSED, another)
+    newer, ours = later.of(letter), later.ours(letter)
+    if ours is not None:
+        return _returned(letter, ours.where, newer)
     if newer is not None:
-        return Step(letter, Fate.SUPERSEDED, f"{newer} is later")
-    if not force and later.gap_after(letter):
+        why = "is later" if letter.origin is None or newer > letter.origin else "is newer than what this is a copy of"
+        return Step(letter, Fate.SUPERSEDED, f"{newer} {why}")
+    if later.gap_after(letter):
         return Step(letter, Fate.REFUSED, "what came after it is deleted in part: it may be superseded (--force)")
     return Step(letter, Fate.REDRIVE)
+
+
+def _returned(letter: DeadLetter, copy: Coordinates, newer: Coordinates | None) -> Step:
+    """One whose copy is in the log. A run that did not come to its end left it behind what is newer, perhaps."""
+    if newer is None:
+        return Step(letter, Fate.SUPERSEDED, f"{copy} is later: its copy")
+    if newer >= copy:
+        return Step(letter, Fate.SUPERSEDED, f"{newer} is later")
+    return Step(letter, Fate.REDRIVE, f"it is {copy} already, before which {newer} came: that goes behind it")
 
 
 def _refusal(letter: DeadLetter, usable: Collection[Partition], dlq_topic: str, redrives_at_most: int) -> str:

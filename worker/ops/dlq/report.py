@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from worker.ops import terminal
+from worker.ops.dlq.memory import Memory
 from worker.ops.dlq.plan import COLUMNS, Fate, Step
 
 _WORDS = {
@@ -16,7 +17,7 @@ _WORDS = {
 }
 
 
-def report(steps: Sequence[Step], topic: str, group: str, *, executed: bool, as_json: bool) -> None:
+def report(steps: Sequence[Step], topic: str, memory: Memory, *, executed: bool, as_json: bool) -> None:
     """A line for each letter, and on standard error the sum of it and what to do next."""
     if as_json:
         for step in steps:
@@ -25,12 +26,15 @@ def report(steps: Sequence[Step], topic: str, group: str, *, executed: bool, as_
         terminal.table(f"Dead letters on {topic}", COLUMNS, (step.row() for step in steps))
     fates = Counter(step.fate for step in steps)
     said = ", ".join(f"{fates[fate]:,} {words}" for fate, words in _WORDS.items() if fates[fate])
-    terminal.note(f"{said or 'no letter is open'}; {_next(fates, group, executed=executed)}")
+    terminal.note(f"{said or 'no letter is open'}; {_next(fates, memory, executed=executed)}")
 
 
-def _next(fates: Counter[Fate], group: str, *, executed: bool) -> str:
+def _next(fates: Counter[Fate], memory: Memory, *, executed: bool) -> str:
     if not executed:
         return "nothing was changed" + (": --execute does it" if fates[Fate.REDRIVE] else "")
+    if not memory.saved:
+        return f"what was put back last is not remembered in group {memory.group}: --force would send it again"
     if fates[Fate.REDRIVE]:
         return "not finished: run it again to go on"
-    return f"remembered in group {group}"
+    exception = f", but for {memory.forgotten:,}: --force would send them again" if memory.forgotten else ""
+    return f"remembered in group {memory.group}{exception}"
