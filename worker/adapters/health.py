@@ -64,7 +64,8 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, *args: Any) -> None:
         self._open: dict[Any, float] = {}
         #: Cut off, until their threads have noticed.
-        self._ending: dict[Any, None] = {}
+        self._ending: set[Any] = set()
+        self._lock = threading.Lock()
         super().__init__(*args)
 
     def process_request(self, request: Any, client_address: Any) -> None:
@@ -78,8 +79,9 @@ class _Server(ThreadingHTTPServer):
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
-        self._open.pop(request, None)
-        self._ending.pop(request, None)
+        with self._lock:
+            self._open.pop(request, None)
+            self._ending.discard(request)
         super().shutdown_request(request)
 
     def service_actions(self) -> None:
@@ -89,9 +91,11 @@ class _Server(ThreadingHTTPServer):
             self._cut_off(request)
 
     def _cut_off(self, request: Any) -> None:
-        """Its thread ends by that."""
-        self._ending[request] = None
-        self._open.pop(request, None)
+        """Its thread ends by that. One that has ended meanwhile would be counted for ever."""
+        with self._lock:
+            if self._open.pop(request, None) is None:
+                return
+            self._ending.add(request)
         with suppress(OSError):
             request.shutdown(SHUT_RDWR)
 
