@@ -34,7 +34,7 @@ from tests.core.world import (
     home,
 )
 from worker.core.batch import collapse
-from worker.core.event import Decoded, Entity, Invalid, Skipped
+from worker.core.event import Entity, Event, Invalid, Skipped
 from worker.core.lane import Delivery, Slot
 from worker.core.letters import Letter
 from worker.core.outbox import Outbox
@@ -545,12 +545,12 @@ class OutboxMachineWithDeadLetters(OutboxMachine):
 MACHINES: tuple[type[OutboxMachine], ...] = (OutboxMachine, OutboxMachineWithDeadLetters)
 
 
-def _decoded(record: Record) -> Decoded | Skipped | Invalid:
+def _decoded(record: Record) -> Event | Skipped | Invalid:
     if record.nature == "skipped":
         return Skipped("empty_products")
     if record.nature == "invalid":
         return Invalid("invalid_event", "unknown", "", "an object")
-    return Decoded(record.entity, None, 1)
+    return Event(record.entity, None, 1)
 
 
 def profile(examples: int, steps: int, phases: Sequence[Phase] = tuple(Phase)) -> settings:

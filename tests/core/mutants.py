@@ -8,7 +8,7 @@ from unittest.mock import patch
 
 from worker.core.event import Entity
 from worker.core.gate import Change, Gate
-from worker.core.lane import Delivery, Event, Lane, Slot
+from worker.core.lane import Delivery, Lane, QueuedEvent, Slot
 from worker.core.lanes import Lanes
 from worker.core.letters import Letter
 from worker.core.outbox import Outbox
@@ -27,7 +27,7 @@ def _committed_from_seen(self: Ownership) -> int | None:
     return self.position
 
 
-def _without_epoch(self: Ownerships, partition: Partition) -> list[Event]:
+def _without_epoch(self: Ownerships, partition: Partition) -> list[QueuedEvent]:
     owner = self.get(partition)
     left = _end(self, partition)
     if owner is not None:
@@ -36,7 +36,9 @@ def _without_epoch(self: Ownerships, partition: Partition) -> list[Event]:
     return left
 
 
-def _dropped_below_the_cut(self: Ownerships, owner: Ownership, end: int, now: float) -> tuple[Ownership, list[Event]]:
+def _dropped_below_the_cut(
+    self: Ownerships, owner: Ownership, end: int, now: float
+) -> tuple[Ownership, list[QueuedEvent]]:
     left = self.end(owner.partition)
     new = self.begin(owner.partition, now)
     new.position, new.suspended, new.unclear_until = end, owner.suspended, owner.unclear_until

@@ -7,22 +7,22 @@ from hypothesis import strategies as st
 
 from tests.core.support import P0, A, B, Box, C, box
 from worker.core.batch import collapse
-from worker.core.event import Decoded, Entity, Invalid, Skipped
+from worker.core.event import Entity, Event, Invalid, Skipped
 from worker.core.outbox import Outbox
 
 ORDER = Entity("order", "a")
 SKIPPED = Skipped("tombstone")
 INVALID = Invalid("invalid_event", "cart", "id", "a string", "a")
 RECORDS = st.one_of(
-    st.sampled_from([A, B, C, ORDER]).map(lambda entity: Decoded(entity, None, 1)), st.just(SKIPPED), st.just(INVALID)
+    st.sampled_from([A, B, C, ORDER]).map(lambda entity: Event(entity, None, 1)), st.just(SKIPPED), st.just(INVALID)
 )
 
-One = Decoded | Skipped | Invalid
+One = Event | Skipped | Invalid
 
 
 def take_in(made: Box, at: int, one: One) -> None:
     made.positions[P0] = at
-    if isinstance(one, Decoded):
+    if isinstance(one, Event):
         made.add(one.entity)
     elif isinstance(one, Skipped):
         made.skip()
@@ -55,7 +55,7 @@ def sent(outbox: Outbox) -> Iterator[tuple[Entity, int]]:
 
 
 def test_the_newest_of_each_entity_is_kept_in_log_order() -> None:
-    events = [Decoded(entity, None, 1) for entity in (A, B, A, ORDER, B, C)]
+    events = [Event(entity, None, 1) for entity in (A, B, A, ORDER, B, C)]
     kept, overtaken = collapse([*events[:3], INVALID, *events[3:], SKIPPED])
     assert kept == [2, 3, 4, 5, 6, 7]
     assert overtaken == {"cart": 2}

@@ -11,7 +11,7 @@ import pytest
 
 from tests.core.support import P0, SERVER_ERROR, TIMED_OUT, A, Box, box
 from worker.core.event import Entity
-from worker.core.lane import Event, Lane, Slot
+from worker.core.lane import Lane, QueuedEvent, Slot
 from worker.core.outcome import DELIVERED
 
 
@@ -152,4 +152,4 @@ def test_a_lost_partition_leaves_nothing_behind() -> None:
 
 def _objects() -> int:
     gc.collect()
-    return sum(isinstance(each, Event | Slot | Lane) for each in gc.get_objects())
+    return sum(isinstance(each, QueuedEvent | Slot | Lane) for each in gc.get_objects())

@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 import pytest
 
-from worker.core.event import Decoded, Defaults, Entity, Invalid, Skipped
+from worker.core.event import Defaults, Entity, Event, Invalid, Skipped
 from worker.formats import decode
 from worker.sandbox.traffic import UNKNOWN_VISIT, Sample, traffic
 
@@ -21,13 +21,13 @@ def take(seed: int, count: int = COUNT, per_second: float = 250.0) -> list[Sampl
     return list(islice(traffic(seed, per_second), count))
 
 
-def meaning(sample: Sample) -> Decoded | Skipped | Invalid:
+def meaning(sample: Sample) -> Event | Skipped | Invalid:
     return decode(sample.value, Defaults())
 
 
 def valid(samples: list[Sample]) -> list[tuple[Entity, dict[str, Any]]]:
     decoded = [(meaning(sample), sample.value) for sample in samples]
-    return [(found.entity, orjson.loads(value or b"")) for found, value in decoded if isinstance(found, Decoded)]
+    return [(found.entity, orjson.loads(value or b"")) for found, value in decoded if isinstance(found, Event)]
 
 
 def test_the_same_seed_gives_the_same_records(samples: list[Sample]) -> None:
@@ -52,13 +52,13 @@ def test_records_come_in_time_order(samples: list[Sample]) -> None:
 def test_an_events_key_is_its_entity(samples: list[Sample]) -> None:
     for sample in samples:
         found = meaning(sample)
-        if isinstance(found, Decoded):
+        if isinstance(found, Event):
             assert sample.key.decode() == str(found.entity)
 
 
 def test_most_records_are_valid_and_some_are_skipped_or_broken(samples: list[Sample]) -> None:
     found = Counter(type(meaning(sample)) for sample in samples)
-    assert found[Decoded] > 0.9 * COUNT
+    assert found[Event] > 0.9 * COUNT
     assert found[Skipped] > 10
     assert found[Invalid] > 10
 

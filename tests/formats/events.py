@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from worker.core.event import Decoded, Defaults, Invalid, Skipped
+from worker.core.event import Defaults, Event, Invalid, Skipped
 from worker.formats import decode, pairs
 
 NO_DEFAULTS = Defaults()
@@ -64,14 +64,14 @@ def value(event: Any) -> bytes:
     return json.dumps(event).encode()
 
 
-def decoded(event: Any, defaults: Defaults = NO_DEFAULTS) -> Decoded | Skipped | Invalid:
+def decoded(event: Any, defaults: Defaults = NO_DEFAULTS) -> Event | Skipped | Invalid:
     return decode(value(event), defaults)
 
 
 def form(event: Any, defaults: Defaults = NO_DEFAULTS) -> dict[str, str]:
     """What is sent for an event, which has to be valid."""
     outcome = decoded(event, defaults)
-    assert isinstance(outcome, Decoded), outcome
+    assert isinstance(outcome, Event), outcome
     _, parameters = pairs(value(event), defaults)
     assert len(parameters) == len(dict(parameters))
     return dict(parameters)

@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from worker.core.event import Decoded, Defaults, Invalid, Skipped
+from worker.core.event import Defaults, Event, Invalid, Skipped
 from worker.formats import Form, decode, encode, pairs, thorough
 
 PARAMETER: Final = re.compile(
@@ -40,7 +40,7 @@ EXPECTATIONS: Final = {
 }
 
 
-def check(record: bytes, defaults: Defaults) -> tuple[Decoded | Skipped | Invalid, Form | None]:
+def check(record: bytes, defaults: Defaults) -> tuple[Event | Skipped | Invalid, Form | None]:
     """No exception, no value of the record in a message, no field that the API doesn't know; both ways agree."""
     outcome = decode(record, defaults)
     if not isinstance(outcome, Invalid):
@@ -48,7 +48,7 @@ def check(record: bytes, defaults: Defaults) -> tuple[Decoded | Skipped | Invali
     if isinstance(outcome, Invalid):
         assert set(re.findall(r"[^.\[\]0-9]+", outcome.path)) <= FIELDS
         assert outcome.expected in EXPECTATIONS
-    if isinstance(outcome, Decoded):
+    if isinstance(outcome, Event):
         assert outcome.entity.id != ""
         _, parameters = pairs(record, defaults)
         assert [name for name, _ in parameters if not PARAMETER.fullmatch(name)] == []

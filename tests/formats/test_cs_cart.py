@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.formats.events import ABSENT, assert_invalid, decoded, envelope, form, nested, shop_cart, shop_product
-from worker.core.event import Decoded, Defaults, Entity, Skipped
+from worker.core.event import Defaults, Entity, Event, Skipped
 
 NOT_CHECKED_OUT = [ABSENT, None, "", "0", 0, "000"]
 BIG = 10**22 + 1
@@ -22,7 +22,7 @@ def checked_out(**changes: Any) -> dict[str, Any]:
 
 def entity(event: Any, defaults: Defaults | None = None) -> Entity:
     outcome = decoded(event, defaults or Defaults())
-    assert isinstance(outcome, Decoded), outcome
+    assert isinstance(outcome, Event), outcome
     return outcome.entity
 
 
@@ -229,7 +229,7 @@ def test_an_option_has_a_name(given: Any, keyed: bool) -> None:
 
 def test_an_options_value_leaves_room_for_the_details_around_it() -> None:
     deepest = {"option_name": "x", "value": nested(31)}
-    assert isinstance(decoded(of_products(shop_product(options=[deepest]))), Decoded)
+    assert isinstance(decoded(of_products(shop_product(options=[deepest]))), Event)
     event = of_products(shop_product(options=[deepest, {"option_name": "y", "value": nested(32)}]))
     assert_invalid(event, "cart.products[0].options[1].value", "at most 31 deep")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from worker.core.event import Decoded, Defaults
+from worker.core.event import Defaults, Event
 from worker.formats import decode, pairs
 
 PAGE = (Path(__file__).parents[2] / "docs" / "events.md").read_text()
@@ -16,7 +16,7 @@ EXAMPLES = re.findall(r"^```json\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_an_example_is_a_valid_event_keyed_as_the_page_says(example: str) -> None:
     outcome = decode(example.encode(), Defaults())
-    assert isinstance(outcome, Decoded), outcome
+    assert isinstance(outcome, Event), outcome
     assert f"Key `{outcome.entity}`" in PAGE
 
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.formats.events import NO_DEFAULTS, Vector, cart, decoded, order, product, value, vectors
-from worker.core.event import Decoded
+from worker.core.event import Event
 from worker.formats import TooLargeError, decode, encode, native, number, pairs
 
 PHP = (
@@ -30,7 +30,7 @@ def parsed(body: bytes) -> Pairs:
 
 @pytest.mark.parametrize("vector", vectors(), ids=lambda vector: vector.name)
 def test_the_vectors_give_their_requests(vector: Vector) -> None:
-    assert isinstance(decode(vector.value, NO_DEFAULTS), Decoded)
+    assert isinstance(decode(vector.value, NO_DEFAULTS), Event)
     form = encode(vector.value, NO_DEFAULTS)
     assert form.path == vector.path
     assert sorted(parsed(form.body)) == sorted(vector.form)
@@ -106,7 +106,7 @@ def numbers_written(parameters: Any) -> Any:
 @settings(max_examples=300, deadline=None)
 @given(event=EVENTS)
 def test_the_form_is_what_php_builds(http_build_query: Callable[[Any], Pairs], event: dict[str, Any]) -> None:
-    assert isinstance(decoded(event), Decoded)
+    assert isinstance(decoded(event), Event)
     _, parameters = native.parameters(json.loads(value(event)), NO_DEFAULTS)
     assert parsed(encode(value(event), NO_DEFAULTS).body) == http_build_query(numbers_written(parameters))
 
@@ -121,7 +121,7 @@ LONG = "k" * 40_000
 )
 def test_a_form_out_of_all_proportion_to_its_event_is_refused_in_time(details: Any) -> None:
     record = value(cart(products=[product(details=details)]))
-    assert isinstance(decode(record, NO_DEFAULTS), Decoded)
+    assert isinstance(decode(record, NO_DEFAULTS), Event)
     started = time.process_time()
     with pytest.raises(TooLargeError, match="longer than 16,777,216 characters"):
         encode(record, NO_DEFAULTS)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.formats.events import NO_DEFAULTS, cart, envelope, product, value, vectors
 from tests.formats.judged import check
-from worker.core.event import Decoded, Defaults, Invalid, Skipped
+from worker.core.event import Defaults, Event, Invalid, Skipped
 from worker.formats import decode, encode, pairs
 
 DEFAULTS = Defaults(currency="EUR", order_status="Open")
@@ -75,14 +75,14 @@ def test_integers_beyond_64_bits_are_exact_however_the_record_is_laid_out(
 ) -> None:
     for event in cart(id=number), cart(products=[product(price=number)]), cart(products=[product(details=[1, number])]):
         record = json.dumps(event, separators=separators).encode()
-        assert isinstance(decode(record, NO_DEFAULTS), Decoded)
+        assert isinstance(decode(record, NO_DEFAULTS), Event)
         assert f"{number}" in dict(pairs(record, NO_DEFAULTS)[1]).values()
 
 
 def test_a_record_too_deep_for_exact_integers_is_sent_all_the_same() -> None:
     event = cart(products=[product(price=10**22 + 1)], unknown="deep")
     record = value(event).replace(b'"deep"', b"[" * 1000 + b"]" * 1000)
-    assert isinstance(decode(record, NO_DEFAULTS), Decoded)
+    assert isinstance(decode(record, NO_DEFAULTS), Event)
     assert b"price%5D=10000000000000000000" in encode(record, NO_DEFAULTS).body
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.formats.events import ABSENT, assert_invalid, cart, decoded, form, order, product, value
-from worker.core.event import Decoded, Defaults, Entity, Invalid, Skipped
+from worker.core.event import Defaults, Entity, Event, Invalid, Skipped
 from worker.formats import decode
 
 IDS = [
@@ -26,7 +26,7 @@ NOT_IDS = ["", None, ABSENT, True, 1.0, 1.5, [], ["7"], {}]
 def test_an_id_is_a_string_or_an_integer(build: Any, given: Any, sent: str) -> None:
     event = build(id=given)
     outcome = decoded(event)
-    assert isinstance(outcome, Decoded)
+    assert isinstance(outcome, Event)
     assert outcome.entity == Entity(event["type"], sent)
     assert form(event)["id"] == sent
 
@@ -50,7 +50,7 @@ def test_an_order_without_a_cart_id_is_invalid(given: Any) -> None:
 
 @pytest.mark.parametrize("given", ["optico", None, ABSENT])
 def test_native_events_name_no_source_or_ours(given: Any) -> None:
-    assert isinstance(decoded(cart(source=given)), Decoded)
+    assert isinstance(decoded(cart(source=given)), Event)
 
 
 @pytest.mark.parametrize("given", ["", "magento", "Optico", 0, False, [], {}])
@@ -116,7 +116,7 @@ def test_an_order_without_products_is_invalid() -> None:
 
 def test_the_products_are_counted() -> None:
     outcome = decoded(order(products=[product(), product(), product()]))
-    assert isinstance(outcome, Decoded)
+    assert isinstance(outcome, Event)
     assert outcome.products == 3
 
 

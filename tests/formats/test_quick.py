@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.formats.events import NO_DEFAULTS, cart, order, product, value, vectors
 from tests.formats.test_hostile import DEFAULTS, flipped, mutated
-from worker.core.event import Decoded, Defaults
+from worker.core.event import Defaults, Event
 from worker.formats import quick, thorough
 
 BOTH_DEFAULTS = st.sampled_from([NO_DEFAULTS, DEFAULTS])
@@ -93,7 +93,7 @@ def test_of_a_name_that_comes_twice_both_ways_take_the_last(name: str, first: st
     text = value(cart()).decode()
     for record in (f'{{"{name}": {first}, {text[1:]}', f'{text[:-1]}, "{name}": {first}}}'):
         agrees(record.encode(), DEFAULTS)
-        assert isinstance(thorough(text.encode(), DEFAULTS), Decoded)
+        assert isinstance(thorough(text.encode(), DEFAULTS), Event)
 
 
 @pytest.mark.parametrize("digits", [18, 19, 20, 39, 308, 309, 400, 4300, 4301, 10_000])

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.formats.events import ABSENT, cart, decoded, envelope, order
-from worker.core.event import Decoded
+from worker.core.event import Event
 
 NINE_O_CLOCK = 1795251600.0
 UNREADABLE = [ABSENT, None, "", "yesterday", "1e300", "1_000", "1795251600000", "9" * 5000, True, [], {}]
@@ -35,7 +35,7 @@ UNREADABLE += ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"]
 def test_a_time_is_iso_8601_or_unix_seconds(given: Any, seconds: float) -> None:
     for event in (cart(occurred_at=given), order(occurred_at=given), envelope(occurred_at=given)):
         outcome = decoded(event)
-        assert isinstance(outcome, Decoded)
+        assert isinstance(outcome, Event)
         assert outcome.occurred_at == seconds
         assert isinstance(outcome.occurred_at, float)
 
@@ -47,5 +47,5 @@ def test_a_time_is_iso_8601_or_unix_seconds(given: Any, seconds: float) -> None:
 )
 def test_an_unreadable_or_absurd_time_is_none(given: Any) -> None:
     outcome = decoded(cart(occurred_at=given))
-    assert isinstance(outcome, Decoded)
+    assert isinstance(outcome, Event)
     assert outcome.occurred_at is None

@@ -11,7 +11,7 @@ from tests.formats.events import NO_DEFAULTS
 from tests.formats.judged import check
 from tests.fuzz.inputs import make
 from tests.fuzz.large import LARGE
-from worker.core.event import Decoded, Defaults, Invalid
+from worker.core.event import Defaults, Event, Invalid
 from worker.formats import TooLargeError, decode, encode
 
 DEFAULTS = Defaults(currency="EUR", order_status="Open")
@@ -54,7 +54,7 @@ def judge(record: bytes, defaults: Defaults) -> tuple[str, float]:
     outcome = decode(record, defaults)
     decoded = time.thread_time() - started
     too_large = False
-    if isinstance(outcome, Decoded):
+    if isinstance(outcome, Event):
         try:
             encode(record, defaults)
         except TooLargeError:
@@ -68,7 +68,7 @@ def judge(record: bytes, defaults: Defaults) -> tuple[str, float]:
         check(record, defaults)
     if isinstance(outcome, Invalid):
         return outcome.reason, seconds
-    return "decoded" if isinstance(outcome, Decoded) else "skipped", seconds
+    return "decoded" if isinstance(outcome, Event) else "skipped", seconds
 
 
 def fuzz(seed: int, numbers: Iterable[int], figures: Figures) -> None:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from worker.core.event import Decoded, Entity, Invalid, Kind, Skipped
+from worker.core.event import Entity, Event, Invalid, Kind, Skipped
 
 
 class Batch(NamedTuple):
@@ -14,7 +14,7 @@ class Batch(NamedTuple):
     overtaken: Counter[Kind]
 
 
-def collapse(decoded: Sequence[Decoded | Skipped | Invalid]) -> Batch:
+def collapse(decoded: Sequence[Event | Skipped | Invalid]) -> Batch:
     """Keeps of each entity the newest event, and all that is no event.
 
     The result is as if each had come in at the same moment: the last record is always kept, so that the position
@@ -24,7 +24,7 @@ def collapse(decoded: Sequence[Decoded | Skipped | Invalid]) -> Batch:
     others: list[int] = []
     kinds: list[Kind] = []
     for at, one in enumerate(decoded):
-        if one.__class__ is Decoded:  # cheaper than isinstance(), and this runs for every record
+        if one.__class__ is Event:  # cheaper than isinstance(), and this runs for every record
             newest[one.entity] = at
             kinds.append(one.entity[0])
         else:

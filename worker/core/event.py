@@ -28,7 +28,7 @@ class Defaults:
     order_status: str | None = None
 
 
-class Decoded(NamedTuple):
+class Event(NamedTuple):
     """A valid event. `occurred_at` is UNIX seconds; None: absent or unreadable, the record's timestamp counts."""
 
     entity: Entity
@@ -37,9 +37,14 @@ class Decoded(NamedTuple):
 
 
 class Skipped(NamedTuple):
-    """A valid record with nothing to send."""
+    """A valid record with nothing to send. `entity`: whose state it is, as far as it can be read.
 
-    reason: Literal["tombstone", "empty_products"]
+    With the reason `empty_products` the entity is always known: its cart was emptied.
+    """
+
+    reason: Literal["tombstone", "empty_products", "no_visit", "parent_order"]
+    kind: Kind | Literal["unknown"] = "unknown"
+    entity: Entity | None = None
 
 
 class Invalid(NamedTuple):

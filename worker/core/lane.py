@@ -27,7 +27,7 @@ class Reading(NamedTuple):
 
 
 @dataclass(slots=True, eq=False)
-class Event:
+class QueuedEvent:
     """A record that was read and is not settled yet.
 
     `payload` is opaque to the core (the record itself). `read_at` is monotonic, `occurred_at` UNIX seconds.
@@ -61,7 +61,7 @@ class Slot:
     was delivered already and will be sent once more.
     """
 
-    event: Event
+    event: QueuedEvent
     due: float
     mark: int
     not_before: float = 0.0
@@ -98,7 +98,7 @@ class Lane:
 class Delivery:
     """A request to make: handed out by `Outbox.take`, to be given back to `Outbox.settle` exactly once."""
 
-    event: Event
+    event: QueuedEvent
     entity: Entity
     slot: Slot
     probe: bool

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from worker.core.event import Entity
-from worker.core.lane import Delivery, Event, Lane, Reading, Slot
+from worker.core.lane import Delivery, Lane, QueuedEvent, Reading, Slot
 from worker.core.ownership import Ownership
 from worker.core.rules import CONFIRM_AFTER
 from worker.core.schedule import Schedule
@@ -112,7 +112,7 @@ class Lanes:
             if lane is not None and lane.waiting:
                 self.plan(lane)
 
-    def forget(self, event: Event, now: float) -> None:
+    def forget(self, event: QueuedEvent, now: float) -> None:
         """Takes a dead ownership's event out of its lane if it waits there; what is in flight ends on its own."""
         lane = self._lanes.get(event.entity) if event.entity is not None else None
         slot = lane.slot_of(event.owner) if lane is not None else None

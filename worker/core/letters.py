@@ -5,14 +5,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from worker.core.event import Kind
-from worker.core.lane import Event
+from worker.core.lane import QueuedEvent
 
 
 @dataclass(slots=True, eq=False)
 class Letter:
     """What the dead letter of an event says. `kind` and `id` are those that could be read of it."""
 
-    event: Event
+    event: QueuedEvent
     kind: Kind | str
     id: str | None
     reason: str

@@ -17,7 +17,7 @@ from typing import Any
 from worker.core.counts import Counts
 from worker.core.event import Entity, Kind
 from worker.core.gate import Gate
-from worker.core.lane import Delivery, Event, Lane, Slot
+from worker.core.lane import Delivery, Lane, QueuedEvent, Slot
 from worker.core.lanes import Lanes
 from worker.core.letters import Letter, Letters
 from worker.core.outcome import Outcome, Result
@@ -363,7 +363,7 @@ class Outbox:
         self._lanes.hold(new)
         return new
 
-    def _drop(self, events: Collection[Event], reason: str, now: float) -> int:
+    def _drop(self, events: Collection[QueuedEvent], reason: str, now: float) -> int:
         """Forgets unsettled events of dead ownerships. Returns how many."""
         for event in events:
             self._settling.forget(event)
@@ -391,7 +391,7 @@ class Outbox:
             owner.catching_up = False
             self._lanes.unpark(owner)
 
-    def _replace(self, lane: Lane, slot: Slot, event: Event) -> None:
+    def _replace(self, lane: Lane, slot: Slot, event: QueuedEvent) -> None:
         """The newer event takes the waiting one's place, in the queue and in time."""
         if slot.confirming and slot.tries == 0:
             slot.due, slot.not_before = event.read_at + self.rules.window, 0.0

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from worker.core.lane import Event, Lane
+from worker.core.lane import Lane, QueuedEvent
 from worker.core.rules import CATCH_UP_AT_MOST
 
 
@@ -40,7 +40,7 @@ class Ownership:
     committed: int | None = None
     suspended: bool = False
     alive: bool = True
-    unsettled: dict[int, Event] = field(default_factory=dict)
+    unsettled: dict[int, QueuedEvent] = field(default_factory=dict)
     parked: dict[Lane, None] = field(default_factory=dict)
 
     @property
@@ -52,9 +52,9 @@ class Ownership:
         """The record at this offset was read. The one place where an offset becomes the next one."""
         self.position = event_offset + 1
 
-    def admit(self, payload: Any, offset: int, size: int, read_at: float, occurred_at: float) -> Event:
+    def admit(self, payload: Any, offset: int, size: int, read_at: float, occurred_at: float) -> QueuedEvent:
         """A new unsettled event without an entity; the lane adds that."""
-        event = Event(None, self, offset, payload, size, read_at, occurred_at)
+        event = QueuedEvent(None, self, offset, payload, size, read_at, occurred_at)
         self.unsettled[offset] = event
         self.position = offset + 1
         return event
@@ -97,7 +97,7 @@ class Ownerships:
         self.by_partition[partition] = owner
         return owner
 
-    def end(self, partition: Partition) -> list[Event]:
+    def end(self, partition: Partition) -> list[QueuedEvent]:
         """Returns what it leaves unsettled."""
         owner = self.by_partition.pop(partition, None)
         if owner is None:
@@ -108,7 +108,7 @@ class Ownerships:
         owner.unsettled.clear()  # a request under way may hold on to its owner
         return left
 
-    def cut(self, owner: Ownership, end: int, now: float) -> tuple[Ownership, list[Event]]:
+    def cut(self, owner: Ownership, end: int, now: float) -> tuple[Ownership, list[QueuedEvent]]:
         """A new ownership that reads from `end` on and has what is unsettled below; and the events that it has not."""
         left = self.end(owner.partition)
         new = self.begin(owner.partition, now)

@@ -7,7 +7,7 @@ lanes.
 from dataclasses import dataclass
 
 from worker.core.counts import Counts
-from worker.core.lane import Delivery, Event, Lane, Slot
+from worker.core.lane import Delivery, Lane, QueuedEvent, Slot
 from worker.core.letters import Letter, Letters
 from worker.core.outcome import Outcome, Result
 from worker.core.rules import CONFIRM_AFTER, LONGEST_RETRY_AFTER, Rules, Settled
@@ -27,11 +27,11 @@ class Settling:
         """How many requests of other entities were answered so far."""
         return self.answers - lane.answers
 
-    def admit(self, event: Event) -> None:
+    def admit(self, event: QueuedEvent) -> None:
         """From now on the event is unsettled."""
         self.pending_bytes += event.size
 
-    def supersede(self, lane: Lane, slot: Slot, event: Event) -> None:
+    def supersede(self, lane: Lane, slot: Slot, event: QueuedEvent) -> None:
         """The slot's event is settled by its successor; one that only awaited its confirmation was delivered."""
         if slot.confirming:
             self._deliver(lane, slot.event)
@@ -55,7 +55,7 @@ class Settling:
             self._finish(letter.event)
             self.counts.rejected[letter.kind, letter.reason] += 1
 
-    def forget(self, event: Event) -> None:
+    def forget(self, event: QueuedEvent) -> None:
         """The event is settled, or somebody else's."""
         self.pending_bytes -= event.size
 
@@ -115,15 +115,15 @@ class Settling:
             slot.attempts += 1
         slot.mark = others
 
-    def _deliver(self, lane: Lane, event: Event) -> None:
+    def _deliver(self, lane: Lane, event: QueuedEvent) -> None:
         self._finish(event)
         self.counts.delivered[lane.entity.kind] += 1
 
-    def _collapse(self, lane: Lane, event: Event) -> None:
+    def _collapse(self, lane: Lane, event: QueuedEvent) -> None:
         self._finish(event)
         self.counts.collapsed[lane.entity.kind] += 1
 
-    def _finish(self, event: Event) -> None:
+    def _finish(self, event: QueuedEvent) -> None:
         """The event is settled: its offset holds back no commit any more."""
         del event.owner.unsettled[event.offset]
         self.forget(event)

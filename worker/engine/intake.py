@@ -9,7 +9,7 @@ from sys import getsizeof
 import structlog
 
 from worker.core.batch import collapse
-from worker.core.event import Decoded, Defaults, Invalid, Skipped
+from worker.core.event import Defaults, Event, Invalid, Skipped
 from worker.core.outbox import Outbox
 from worker.core.ownership import Partition
 from worker.engine.commits import Commits
@@ -19,7 +19,7 @@ from worker.ports import Consumer, Content, Membership, Record, UnavailableError
 
 log = structlog.get_logger(__name__)
 
-Decode = Callable[[bytes | None, Defaults], Decoded | Skipped | Invalid]
+Decode = Callable[[bytes | None, Defaults], Event | Skipped | Invalid]
 #: How long a poll waits for records (s): the pace of everything else that this thread does. A join that ends between
 #: two polls can be lost by kafka-python 3.0.12; while one is under way there are as few gaps as the pace allows.
 POLL_TIMEOUT = 0.2
@@ -102,7 +102,7 @@ class Intake:
                 outbox.overtaken(partition, kind, events)
             for at in kept:
                 record, one = records[at], decoded[at]
-                if isinstance(one, Decoded):
+                if isinstance(one, Event):
                     outbox.add(
                         partition,
                         record.offset,
@@ -198,7 +198,7 @@ def _warn_of_another_log(partition: Partition, position: int, given_up: int) -> 
     )
 
 
-def _occurred_at(record: Record, event: Decoded, wall_now: float) -> float:
+def _occurred_at(record: Record, event: Event, wall_now: float) -> float:
     if event.occurred_at is not None:
         return event.occurred_at
     return record.timestamp / 1000 if record.timestamp > 0 else wall_now

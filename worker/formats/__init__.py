@@ -6,7 +6,7 @@ event contract's (docs/events.md).
 
 from typing import Any, Final, NamedTuple
 
-from worker.core.event import Decoded, Defaults, Invalid, Skipped
+from worker.core.event import Defaults, Event, Invalid, Skipped
 from worker.formats import cs_cart, form, json_schema, native, parse, quick
 from worker.formats.form import LONGEST_FORM, TooLargeError
 
@@ -22,7 +22,7 @@ class Form(NamedTuple):
     body: bytes
 
 
-def decode(value: bytes | None, defaults: Defaults) -> Decoded | Skipped | Invalid:
+def decode(value: bytes | None, defaults: Defaults) -> Event | Skipped | Invalid:
     """What a record's value means. Never raises, whatever the bytes."""
     if value is None:
         return Skipped("tombstone")
@@ -30,7 +30,7 @@ def decode(value: bytes | None, defaults: Defaults) -> Decoded | Skipped | Inval
     return thorough(value, defaults) if usual is None else usual
 
 
-def thorough(value: bytes, defaults: Defaults) -> Decoded | Skipped | Invalid:
+def thorough(value: bytes, defaults: Defaults) -> Event | Skipped | Invalid:
     """The long way, which knows every form and says what is wrong. Never raises."""
     try:
         event = parse.fast(value)
@@ -43,7 +43,7 @@ def thorough(value: bytes, defaults: Defaults) -> Decoded | Skipped | Invalid:
 
 
 def encode(value: bytes, defaults: Defaults) -> Form:
-    """The request for a value that `decode`, given the same defaults, answers with `Decoded`; others may raise.
+    """The request for a value that `decode`, given the same defaults, answers with `Event`; others may raise.
 
     Raises TooLargeError.
     """
@@ -65,7 +65,7 @@ def schema() -> dict[str, Any]:
     return json_schema.of(cart=native.CART, order=native.ORDER, cs_cart=cs_cart.EVENT)
 
 
-def _decode(event: Any, defaults: Defaults) -> Decoded | Skipped | Invalid:
+def _decode(event: Any, defaults: Defaults) -> Event | Skipped | Invalid:
     if not isinstance(event, dict):
         return Invalid("invalid_event", "unknown", "", "a JSON object")
     source = event.get("source")

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal, NotRequired
 from pydantic import FailFast, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
-from worker.core.event import Decoded, Defaults, Entity, Invalid, Kind, Skipped
+from worker.core.event import Defaults, Entity, Event, Invalid, Kind, Skipped
 from worker.formats import fields, native, problem, timestamp
 from worker.formats.rule import ANY, INTEGER, NOT_EMPTY, NULL, STRING, Rule, Values, any_of, scalar_or_nested
 
@@ -83,7 +83,7 @@ class CsCartEvent(TypedDict):
 EVENT: Final = TypeAdapter(CsCartEvent)
 
 
-def decode(event: dict[str, Any], defaults: Defaults) -> Decoded | Skipped | Invalid:
+def decode(event: dict[str, Any], defaults: Defaults) -> Event | Skipped | Invalid:
     """What the event means. Fills the default currency into it."""
     native.fill_currency(event, defaults)
     try:
@@ -101,7 +101,7 @@ def decode(event: dict[str, Any], defaults: Defaults) -> Decoded | Skipped | Inv
     if not cart["products"]:
         return Skipped("empty_products")
     entity = Entity("cart", cart_id) if order_id is None else Entity("order", order_id)
-    return Decoded(entity, timestamp.seconds(event.get("occurred_at")), len(cart["products"]))
+    return Event(entity, timestamp.seconds(event.get("occurred_at")), len(cart["products"]))
 
 
 def as_native(event: dict[str, Any], defaults: Defaults) -> dict[str, Any]:

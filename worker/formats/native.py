@@ -6,7 +6,7 @@ from pydantic import FailFast, Field, TypeAdapter, ValidationError
 from pydantic_core import core_schema
 from typing_extensions import TypedDict
 
-from worker.core.event import Decoded, Defaults, Entity, Invalid, Kind, Skipped
+from worker.core.event import Defaults, Entity, Event, Invalid, Kind, Skipped
 from worker.formats import fields, number, problem, timestamp
 from worker.formats.rule import NULL, Rule, any_of
 
@@ -65,7 +65,7 @@ ORDER: Final = TypeAdapter(Order)
 _CHECK: Final = {"cart": CART.validator.validate_python, "order": ORDER.validator.validate_python}
 
 
-def decode(event: dict[str, Any], defaults: Defaults) -> Decoded | Skipped | Invalid:
+def decode(event: dict[str, Any], defaults: Defaults) -> Event | Skipped | Invalid:
     """What the event means. Fills the default currency into it."""
     kind = event.get("type")
     if kind not in ("cart", "order"):
@@ -81,7 +81,7 @@ def decode(event: dict[str, Any], defaults: Defaults) -> Decoded | Skipped | Inv
         return Skipped("empty_products")
     occurred_at = event.get("occurred_at")
     happened = None if occurred_at is None else timestamp.seconds(occurred_at)
-    return Decoded(Entity(kind, str(event["id"])), happened, len(products))
+    return Event(Entity(kind, str(event["id"])), happened, len(products))
 
 
 def identify(event: dict[str, Any]) -> tuple[Kind | Literal["unknown"], str | None]:

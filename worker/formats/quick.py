@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal
 from msgspec import DecodeError, Meta, Struct
 from msgspec.json import Decoder
 
-from worker.core.event import Decoded, Defaults, Entity, Kind, Skipped
+from worker.core.event import Defaults, Entity, Event, Kind, Skipped
 from worker.formats import timestamp
 
 # Longer ones take part in what the long way knows of them.
@@ -50,7 +50,7 @@ class Order(_Event, tag="order", gc=False, kw_only=True):
 parse: Final = Decoder(Cart | Order).decode
 
 
-def decode(value: bytes, defaults: Defaults) -> Decoded | Skipped | None:
+def decode(value: bytes, defaults: Defaults) -> Event | Skipped | None:
     """What the event means; None: nothing can be said here. Never raises."""
     try:
         event = parse(value)
@@ -68,4 +68,4 @@ def decode(value: bytes, defaults: Defaults) -> Decoded | Skipped | None:
         return Skipped("empty_products") if kind == "cart" else None
     occurred_at = event.occurred_at
     happened = None if occurred_at is None else timestamp.seconds(occurred_at)
-    return Decoded(Entity(kind, str(event.id)), happened, len(products))
+    return Event(Entity(kind, str(event.id)), happened, len(products))

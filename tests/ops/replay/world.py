@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from random import Random
 
-from worker.core.event import Decoded, Entity
+from worker.core.event import Entity, Event
 from worker.core.lane import Coordinates, Delivery
 from worker.core.outbox import Outbox
 from worker.core.outcome import DELIVERED, Outcome, Result, timed_out
@@ -157,7 +157,7 @@ class World:
         self.happen()
         for offset in range(self.position, min(len(self.log), self.position + self.draw.randint(0, 3))):
             self.position = offset + 1
-            yield self.state(offset), Decoded(self.log[offset], None, 1)
+            yield self.state(offset), Event(self.log[offset], None, 1)
 
     def left(self, ends: Mapping[Partition, int]) -> int:
         return max(0, ends[P0] - self.position)

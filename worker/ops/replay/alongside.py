@@ -6,7 +6,7 @@ Each entity of the range is sent once, in its newest state; while that goes on t
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from worker.core.event import Decoded, Entity
+from worker.core.event import Entity, Event
 from worker.core.lane import Coordinates
 from worker.core.ownership import Partition
 from worker.ops.replay.course import Course
@@ -99,7 +99,7 @@ class Alongside:
         newer = [
             (decoded.entity, state)
             for state, decoded in self.reading.poll()
-            if isinstance(decoded, Decoded) and self.course.newer(decoded.entity, state)
+            if isinstance(decoded, Event) and self.course.newer(decoded.entity, state)
         ]
         self.dispatch.send(newer)  # not while it is read: sending holds the senders up
         if self._check is not None and not self.reading.left(self._check[1]):

@@ -8,7 +8,7 @@ from typing import Protocol
 import structlog
 
 from worker.adapters.logs import RateLimited
-from worker.core.event import Decoded, Defaults, Entity, Invalid, Skipped
+from worker.core.event import Defaults, Entity, Event, Invalid, Skipped
 from worker.core.lane import Coordinates
 from worker.core.ownership import Partition
 from worker.formats import decode
@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 POLL_TIMEOUT = 0.05
 PAUSE_AFTER_FAILURE = 0.5
 
-Found = tuple[State, Decoded | Skipped | Invalid]
+Found = tuple[State, Event | Skipped | Invalid]
 
 
 class Reader(Protocol):

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from worker.core.event import Decoded, Entity, Invalid, Skipped
+from worker.core.event import Entity, Event, Invalid, Skipped
 from worker.core.lane import Coordinates
 
 
@@ -45,10 +45,10 @@ class Survey:
     first: dict[Entity, Coordinates] = field(default_factory=dict)
     _invalid: list[tuple[Coordinates, Invalid]] = field(default_factory=list)
 
-    def meet(self, state: State, decoded: Decoded | Skipped | Invalid, *, in_range: bool) -> None:
+    def meet(self, state: State, decoded: Event | Skipped | Invalid, *, in_range: bool) -> None:
         """Takes one record. Those behind the range only renew what was found in it."""
         self.events += in_range
-        if isinstance(decoded, Decoded):
+        if isinstance(decoded, Event):
             self._take(decoded.entity, state, in_range=in_range)
         elif isinstance(decoded, Invalid) and in_range and (not self.ids or _entity(decoded) in self.ids):
             self._invalid.append((state.at, decoded))

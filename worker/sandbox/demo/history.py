@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-from worker.core.event import Decoded, Defaults, Entity, Skipped
+from worker.core.event import Defaults, Entity, Event, Skipped
 from worker.formats import decode, encode
 from worker.sandbox.api import SeenRequest
 from worker.sandbox.api.form import parse_form, plain
@@ -66,7 +66,7 @@ class History:
         place = Place(record.partition, record.offset)
         self.values[place] = record.value
         decoded = decode(record.value, _DEFAULTS)
-        if isinstance(decoded, Decoded) and record.value is not None:
+        if isinstance(decoded, Event) and record.value is not None:
             state = State(_params(record.value), place, record.at)
             self.states.setdefault(decoded.entity, []).append(state)
         else:
