@@ -242,6 +242,11 @@ class Outbox:
             owner.end = end
             self._catch_up(owner, now)
 
+    def blocked(self, partitions: Iterable[Partition], now: float) -> None:
+        """These can't be read on just now, so their events no longer wait for the partition's end."""
+        for owner in self._owners.among(partitions):
+            self._catch_up(owner, now, anyway=True)
+
     def tick(self, now: float) -> None:
         """What time alone changes; to be called about once a second, and whenever much was added.
 

@@ -1,10 +1,11 @@
 """What the intake shows of itself to health checks, metrics and the watchdog."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from worker.core.ownership import Partition
-from worker.ports import Membership
+from worker.ports import Membership, TooLarge
 
 
 @dataclass(slots=True)
@@ -24,6 +25,7 @@ class View:
     paused: frozenset[str] = frozenset()
     partitions: int | None = None
     missing_topics: tuple[str, ...] = ()
+    too_large: Mapping[Partition, TooLarge] = field(default_factory=dict)
     ends: dict[Partition, int] = field(default_factory=dict)
     rebalances: Counter[str] = field(default_factory=Counter)
     commits: Counter[str] = field(default_factory=Counter)
