@@ -48,6 +48,7 @@ class Outbox:
     def __post_init__(self) -> None:
         self.gate = Gate(self.rules.delay)
         self.letters = Letters(self.rules.delay)
+        self._lanes.large.at_once = self.rules.large_at_once
         self._settling = Settling(self.rules, self.letters, self.counts)
 
     def __repr__(self) -> str:

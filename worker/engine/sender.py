@@ -70,6 +70,8 @@ class Sender:
             form = self.encode(delivery.event.payload.value, self.defaults)
         except TooLargeError as error:
             return Outcome(Result.REJECTED, "payload_too_large", str(error), asked=False)
+        except MemoryError:
+            raise  # not the event's fault: the process ends, and whoever starts next reads the event again
         except Exception as error:
             log.exception("an event was taken in and can't be encoded: a bug", **_where(delivery))
             message = f"can't be encoded: {type(error).__name__}"
