@@ -95,6 +95,19 @@ def test_numbers_arrive_as_they_were_given(
     assert getattr(loaded.worker, name) == number
 
 
+def test_lists_and_maps_arrive_as_they_were_given(helm: Helm, tmp_path: Path) -> None:
+    worker = {
+        "orderStatusMap": {"P": "Processed", "Y": "Awaiting call", "10": "Envoyée"},
+        "csCartIdFields": ["company_id", "user_id"],
+        "idPrefixes": {"shop.carts": "{{ .Release.Name }}-"},
+    }
+    found = helm.render(LEAST, {"worker": worker})
+    loaded = settings(found, one(found, "Deployment")["spec"]["template"]["spec"], tmp_path).worker
+    assert loaded.order_status_map == worker["orderStatusMap"]
+    assert loaded.cs_cart_id_fields == ("company_id", "user_id")
+    assert loaded.id_prefixes == {"shop.carts": "rel-"}
+
+
 def test_credentials_in_the_values_arrive_as_they_were_given(helm: Helm, tmp_path: Path) -> None:
     path = VALUES / "inline.yaml"
     given = values_of(path)

@@ -112,6 +112,11 @@ REFUSED: dict[str, Values] = {
     "autoscaling.keda.paused and pausedReplicas exclude each other: the one stops where it is, the other at a number;"
     " keep one of them.": _keda(paused=True, pausedReplicas=0),
     "autoscaling.keda.fallback.replicas is 9, more than the maximum of 6: lower it.": _keda(fallback={"replicas": 9}),
+    "worker.orderStatusMap has the status true, which is how YAML reads Y, N, yes, no, on and off: put the status in"
+    " quotes.": {"worker": {"orderStatusMap": {"true": "Awaiting call"}}},
+    "worker.idPrefixes names shop.basket, which is not one of kafka.topics: correct the one or the other.": {
+        "worker": {"idPrefixes": {"shop.basket": "fr-"}}
+    },
     "resources.limits.memory is 128Mi, but worker.maxPendingBytes and 160 MiB besides are 224Mi: raise the one or lower"
     " the other.": {"resources": {"limits": {"memory": "128Mi"}}},
     "podLabels sets app.kubernetes.io/name, by which the workers are selected: leave it out.": {

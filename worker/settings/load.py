@@ -1,6 +1,6 @@
 """Reads the settings out of an environment, once, and names everything that is wrong with them at once."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -14,7 +14,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from worker.settings.fields import allowed, notes
+from worker.settings.fields import Names, TopicPairs, allowed, notes
 from worker.settings.model import Group, Kafka, Optico, Worker
 from worker.settings.unknown import unknown
 from worker.settings.unusual import unusual
@@ -81,8 +81,11 @@ class _Environment(BaseSettings):
         return (_Source(settings_cls, init_settings()),)
 
 
-def load(environ: Mapping[str, str]) -> Settings:
-    """The settings in the environment. Raises SettingsError with all problems; may block where a file is a pipe."""
+def load(environ: Mapping[str, str], *, unread: Collection[str] = ()) -> Settings:
+    """The settings in the environment. Raises SettingsError with all problems; may block where a file is a pipe.
+
+    `unread`: variables whose values mean nothing to the caller; rules between two variables ignore them.
+    """
     names = list(FIELDS)
     values = read(environ, names)
     problems = [(name, f"{name}: {message}") for name, message in values.problems.items()]
@@ -91,7 +94,8 @@ def load(environ: Mapping[str, str]) -> Settings:
         parsed = _Environment.model_validate(values.found)
     except ValidationError as error:
         problems += _problems(error, values)
-    problems += _drain_problem(values, {name for name, _ in problems})
+    broken = {name for name, _ in problems}
+    problems += [*_drain_problem(values, broken), *_prefix_problem(values, broken | {*unread})]
     if problems or parsed is None:
         # Here, and not where it was caught: the library's error holds the values.
         ordered = sorted(problems, key=lambda problem: names.index(problem[0]))
@@ -151,3 +155,14 @@ def _drain_problem(values: Values, broken: set[str]) -> Iterator[tuple[str, str]
             drain,
             f"{drain}: must be longer than {timeout}, so that a request can end; raise the one or lower the other",
         )
+
+
+def _prefix_problem(values: Values, broken: set[str]) -> Iterator[tuple[str, str]]:
+    """A prefix of a topic that is not read is a misspelt topic, whose ids would lack their prefix."""
+    topics, prefixes = "KAFKA_TOPICS", "WORKER_ID_PREFIXES"
+    if {topics, prefixes} & broken or {topics, prefixes} - set(values.found):
+        return
+    known = TypeAdapter(Names).validate_python(values.found[topics])
+    named = TypeAdapter(TopicPairs).validate_python(values.found[prefixes])
+    for topic in sorted(set(named) - set(known)):
+        yield prefixes, f"{prefixes}: names {topic}, which is not one of {topics}; correct the one or the other"

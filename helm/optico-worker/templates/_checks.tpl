@@ -1,7 +1,7 @@
 {{- /* What can't work is refused, all of it at once. Each part gives sentences, one a line. */ -}}
 {{- define "optico-worker.checks" -}}
 {{- $said := list }}
-{{- range list "required" "credentials" "tls" "group" "rollout" "autoscaling" "keda" "pod" "environment" "replay" "rules" }}
+{{- range list "required" "credentials" "tls" "group" "rollout" "autoscaling" "keda" "events" "pod" "environment" "replay" "rules" }}
 {{- $said = append $said (include (printf "optico-worker.checks.%s" .) $ | trim) }}
 {{- end }}
 {{- $sentences := compact $said }}
@@ -155,6 +155,19 @@ autoscaling.keda.paused and pausedReplicas exclude each other: the one stops whe
 {{- end }}
 {{- if gt (int (default 0 $keda.fallback.replicas)) (include "optico-worker.maxReplicas" . | int) }}
 autoscaling.keda.fallback.replicas is {{ int $keda.fallback.replicas }}, more than the maximum of {{ include "optico-worker.maxReplicas" . }}: lower it.
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "optico-worker.checks.events" -}}
+{{- range list "true" "false" }}
+{{- if hasKey $.Values.worker.orderStatusMap . }}
+worker.orderStatusMap has the status {{ . }}, which is how YAML reads Y, N, yes, no, on and off: put the status in quotes.
+{{- end }}
+{{- end }}
+{{- range $topic, $_ := .Values.worker.idPrefixes }}
+{{- if not (has $topic $.Values.kafka.topics) }}
+worker.idPrefixes names {{ $topic }}, which is not one of kafka.topics: correct the one or the other.
 {{- end }}
 {{- end }}
 {{- end }}
