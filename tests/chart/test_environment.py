@@ -137,6 +137,8 @@ def test_the_workers_program_answers_the_rendered_probes_and_ends_within_its_gra
     container = own_container(pod)
     with _running(container, environment(found, pod, tmp_path)) as process:
         assert _answer(container, "startupProbe", until=200) == 200
+        if socket.has_dualstack_ipv6():
+            assert _answer(container, "startupProbe", until=200, pod="[::1]") == 200
         assert _answer(container, "livenessProbe", until=200) == 200
         assert _answer(container, "readinessProbe", until=503) == 503  # there is no broker
         process.send_signal(signal.SIGTERM)
@@ -154,14 +156,14 @@ def _running(container: Document, variables: Mapping[str, str]) -> Iterator[subp
             process.kill()
 
 
-def _answer(container: Document, probe: str, until: int) -> int:
+def _answer(container: Document, probe: str, until: int, pod: str = "127.0.0.1") -> int:
     (port,) = container["ports"]
     get = container[probe]["httpGet"]
     assert get["port"] == port["name"]
     deadline = time.monotonic() + 30
     while True:
         with contextlib.suppress(OSError):
-            status = _status(f"http://127.0.0.1:{port['containerPort']}{get['path']}")
+            status = _status(f"http://{pod}:{port['containerPort']}{get['path']}")
             if status == until:
                 return status
         assert time.monotonic() < deadline, f"{probe} is not answered with {until}"

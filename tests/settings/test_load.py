@@ -78,8 +78,8 @@ def test_no_variable_exists_beyond_the_contract() -> None:
         ("KAFKA_TOPICS", " carts , orders ", ("carts", "orders")),
         (
             "KAFKA_BOOTSTRAP_SERVERS",
-            "SASL_SSL://a.example:9092, [::1]:9093,b:1",
-            ("SASL_SSL://a.example:9092", "[::1]:9093", "b:1"),
+            "PLAINTEXT://a.example:9092, [::1]:9093,b:1",
+            ("PLAINTEXT://a.example:9092", "[::1]:9093", "b:1"),
         ),
         ("KAFKA_ASSIGNOR", "range", "range"),
         ("KAFKA_SECURITY_PROTOCOL", "ssl", "SSL"),

@@ -160,6 +160,7 @@ def test_a_certificate_needs_its_key_and_a_key_its_certificate() -> None:
 def test_a_rule_between_two_variables_is_silent_about_one_that_is_wrong_itself() -> None:
     assert only_problem(KAFKA_SSL_CERTFILE="/nowhere", KAFKA_SSL_KEYFILE=__file__).startswith("KAFKA_SSL_CERTFILE:")
     assert only_problem(KAFKA_SECURITY_PROTOCOL_FILE="/nowhere").startswith("KAFKA_SECURITY_PROTOCOL:")
+    assert only_problem(KAFKA_SECURITY_PROTOCOL="TLS", KAFKA_BOOTSTRAP_SERVERS="SSL://a:1").startswith("KAFKA_SECURITY")
     assert only_problem(KAFKA_TOPICS="a b", WORKER_ID_PREFIXES="carts=fr-").startswith("KAFKA_TOPICS:")
     assert only_problem(OPTICO_TIMEOUT_SECONDS="long", WORKER_DRAIN_TIMEOUT_SECONDS="1").startswith("OPTICO_TIMEOUT")
 
@@ -167,6 +168,32 @@ def test_a_rule_between_two_variables_is_silent_about_one_that_is_wrong_itself()
 def test_the_drain_must_outlast_a_request_also_when_only_the_request_is_configured() -> None:
     assert only_problem(OPTICO_TIMEOUT_SECONDS="30").startswith("WORKER_DRAIN_TIMEOUT_SECONDS: must be longer")
     assert problems(OPTICO_TIMEOUT_SECONDS="30", WORKER_DRAIN_TIMEOUT_SECONDS="30.5") == []
+
+
+@pytest.mark.parametrize(
+    ("servers", "protocol", "entry", "named", "spoken"),
+    [
+        ("SASL_SSL://kafka:9092", None, 1, "SASL_SSL", "PLAINTEXT"),
+        ("kafka-1:9092, SSL://[::1]:9093", "PLAINTEXT", 2, "SSL", "PLAINTEXT"),
+        ("PLAINTEXT://kafka:9092", "ssl", 1, "PLAINTEXT", "SSL"),
+    ],
+)
+def test_an_address_with_another_protocol_is_refused(
+    servers: str, protocol: str | None, entry: int, named: str, spoken: str
+) -> None:
+    """The client would ignore it, and send in clear what was to be encrypted."""
+    given = {} if protocol is None else {"KAFKA_SECURITY_PROTOCOL": protocol}
+    assert only_problem(KAFKA_BOOTSTRAP_SERVERS=servers, **given) == (
+        f"KAFKA_BOOTSTRAP_SERVERS: entry {entry} names {named}; set KAFKA_SECURITY_PROTOCOL to it, which is {spoken},"
+        " or correct the entry"
+    )
+
+
+@pytest.mark.parametrize("protocol", ["SASL_SSL", "sasl_ssl "])
+def test_an_address_with_the_protocol_that_is_spoken_is_taken(protocol: str) -> None:
+    sasl = {"KAFKA_SASL_MECHANISM": "PLAIN", "KAFKA_SASL_USERNAME": "worker", "KAFKA_SASL_PASSWORD": "fake"}
+    servers = "SASL_SSL://kafka:9092,[fd00::1]:9092"
+    assert problems(**sasl, KAFKA_SECURITY_PROTOCOL=protocol, KAFKA_BOOTSTRAP_SERVERS=servers) == []
 
 
 def test_a_prefix_is_compared_with_the_topics_only_where_both_are_read() -> None:

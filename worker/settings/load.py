@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-from pydantic.fields import FieldInfo
+from pydantic import ValidationError
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -14,16 +13,12 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from worker.settings.fields import Names, TopicPairs, allowed, notes
-from worker.settings.model import Group, Kafka, Optico, Worker
+from worker.settings.fields import allowed, notes
+from worker.settings.model import FIELDS, GROUPS, Kafka, Optico, Worker
+from worker.settings.rules import contradictions
 from worker.settings.unknown import unknown
 from worker.settings.unusual import unusual
 from worker.settings.variables import Origin, Values, read, shown
-
-GROUPS: Mapping[str, type[Group]] = {"kafka": Kafka, "optico": Optico, "worker": Worker}
-FIELDS: Mapping[str, FieldInfo] = {
-    f"{group}_{name}".upper(): field for group, model in GROUPS.items() for name, field in model.model_fields.items()
-}
 
 
 class SettingsError(Exception):
@@ -94,8 +89,7 @@ def load(environ: Mapping[str, str], *, unread: Collection[str] = ()) -> Setting
         parsed = _Environment.model_validate(values.found)
     except ValidationError as error:
         problems += _problems(error, values)
-    broken = {name for name, _ in problems}
-    problems += [*_drain_problem(values, broken), *_prefix_problem(values, broken | {*unread})]
+    problems += contradictions(values, {name for name, _ in problems} | {*unread})
     if problems or parsed is None:
         # Here, and not where it was caught: the library's error holds the values.
         ordered = sorted(problems, key=lambda problem: names.index(problem[0]))
@@ -141,28 +135,3 @@ def _message(variable: str, detail: dict[str, Any], values: Values) -> str:
     if detail["type"] == "value_error":
         return f"{value}{detail['ctx']['error']}"
     return f"{value}{_WHAT.get(detail['type'], 'is not valid')}; set {allowed(field)}"
-
-
-def _drain_problem(values: Values, broken: set[str]) -> Iterator[tuple[str, str]]:
-    """Across groups, and from the raw values: it is said even if the rest of the configuration is wrong."""
-    drain, timeout = "WORKER_DRAIN_TIMEOUT_SECONDS", "OPTICO_TIMEOUT_SECONDS"
-    if {drain, timeout} & broken:
-        return
-    number = TypeAdapter(float).validate_python
-    seconds = [number(values.found.get(name, FIELDS[name].default)) for name in (drain, timeout)]
-    if seconds[0] <= seconds[1]:
-        yield (
-            drain,
-            f"{drain}: must be longer than {timeout}, so that a request can end; raise the one or lower the other",
-        )
-
-
-def _prefix_problem(values: Values, broken: set[str]) -> Iterator[tuple[str, str]]:
-    """A prefix of a topic that is not read is a misspelt topic, whose ids would lack their prefix."""
-    topics, prefixes = "KAFKA_TOPICS", "WORKER_ID_PREFIXES"
-    if {topics, prefixes} & broken or {topics, prefixes} - set(values.found):
-        return
-    known = TypeAdapter(Names).validate_python(values.found[topics])
-    named = TypeAdapter(TopicPairs).validate_python(values.found[prefixes])
-    for topic in sorted(set(named) - set(known)):
-        yield prefixes, f"{prefixes}: names {topic}, which is not one of {topics}; correct the one or the other"

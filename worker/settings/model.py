@@ -1,8 +1,10 @@
 """Every variable: its default, what is allowed, what it does (section by section, as the documentation has them)."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationInfo, field_validator
+from pydantic.fields import FieldInfo
 
 from worker.settings.fields import (
     INT32,
@@ -44,7 +46,10 @@ class Kafka(Group):
     """Where the events come from."""
 
     bootstrap_servers: Servers = variable(
-        ..., "Brokers to start from.", allowed="host:port, comma-separated", shown=False
+        ...,
+        "Brokers to start from. A protocol in an address must be that of `KAFKA_SECURITY_PROTOCOL`.",
+        allowed="host:port or PROTOCOL://host:port, comma-separated",
+        shown=False,
     )
     topics: Names = variable(..., "Topics to read.", allowed=f"{TOPIC}; several: comma-separated")
     group_id: Text = variable("optico-worker", "Consumer group. Its committed offsets say where reading goes on.")
@@ -228,3 +233,10 @@ class Worker(Group):
     log_format: Annotated[Literal["json", "console"], Lower] = variable(
         "json", "A JSON object a line, or text for people."
     )
+
+
+GROUPS: Mapping[str, type[Group]] = {"kafka": Kafka, "optico": Optico, "worker": Worker}
+#: Every variable by its name, in the documentation's order.
+FIELDS: Mapping[str, FieldInfo] = {
+    f"{group}_{name}".upper(): field for group, model in GROUPS.items() for name, field in model.model_fields.items()
+}

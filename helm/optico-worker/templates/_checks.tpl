@@ -16,6 +16,15 @@
 {{- if not $kafka.bootstrapServers }}
 kafka.bootstrapServers is empty: name the brokers, such as [kafka:9092].
 {{- end }}
+{{- range $kafka.bootstrapServers }}
+{{- $server := tpl . $ }}
+{{- $named := regexFind "^[A-Z_]+://" $server | trimSuffix "://" }}
+{{- if not (regexMatch `^([A-Z_]+://)?(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}$` $server) }}
+kafka.bootstrapServers has {{ $server }}: give host:port, such as kafka:9092 or [fd00::1]:9092.
+{{- else if and $named (ne $named $kafka.securityProtocol) }}
+kafka.bootstrapServers has {{ $server }}, but kafka.securityProtocol is {{ $kafka.securityProtocol }}: set it to {{ $named }}, or correct the address.
+{{- end }}
+{{- end }}
 {{- if not $kafka.topics }}
 kafka.topics is empty: name the topics to read.
 {{- end }}
