@@ -1,7 +1,7 @@
 """What is on the topic and what is sent: a record's value as an event, an event as the API's form body.
 
-`read` is the one way of reading; whoever asks about the same bytes gets the same answer. The rules are the contract's on
-events (docs/events.md).
+`read` is the one way of reading: whoever asks about the same bytes gets the same answer. The rules are those of
+docs/events.md.
 """
 
 from worker.core.event import Event, Invalid, Skipped

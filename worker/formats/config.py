@@ -1,13 +1,14 @@
-"""What a deployment lays down about reading events. The source of each rule is the contract on events (docs/events.md)."""
+"""What a deployment lays down about reading events. The source of each rule is docs/events.md."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from math import isqrt
 from typing import Final
 
 #: The longest body (bytes) where no limit is configured: what is encoded at once must have an end.
 LONGEST_BODY: Final = 16 * 1024 * 1024
 #: The length of the key in the API's documentation, for when no key is configured.
-_KEY_LENGTH: Final = 33
+KEY_LENGTH: Final = 33
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,15 +21,20 @@ class Limits:
 
     fields: int = 1000
     body_bytes: int = 1_000_000
-    key_bytes: int = _KEY_LENGTH
+    key_bytes: int = KEY_LENGTH
     #: An event of at most so many bytes is surely within both limits, unless its details are nested.
     small: int = field(init=False)
+    #: The same for details that are nested: each of their fields may repeat a name as long as the event.
+    small_nested: int = field(init=False)
 
     def __post_init__(self) -> None:
-        # A form field takes at least five bytes of JSON (`"":1,`), and at most 64 bytes and three for each byte of text.
+        # A form field takes five bytes of JSON or more (`"":1,`); in the body, 64 bytes and three for each byte of text
+        # at most.
         fields = self.fields or LONGEST_BODY
         room = (self.body_bytes or LONGEST_BODY) - self.key_bytes - 600
-        object.__setattr__(self, "small", max(0, min((fields - 10) * 4, room // 20)))
+        small = max(0, min((fields - 10) * 4, room // 20))
+        object.__setattr__(self, "small", small)
+        object.__setattr__(self, "small_nested", min(small, isqrt(max(0, room // 2))))
 
 
 @dataclass(frozen=True, slots=True)

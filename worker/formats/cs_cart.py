@@ -4,7 +4,7 @@ Source: CS-Cart's documentation, Cart Details. The object's values are strings, 
 empty object as `[]`. A cart that has been checked out, which an `order_id` other than 0 tells, is an order.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from worker.formats import native, values
@@ -49,7 +49,7 @@ def draft(tree: Mapping[str, Any], reading: Reading) -> Draft:
     )
 
 
-def line(product: Mapping[str, Any], path: str, reading: Reading) -> Line:
+def line(product: Mapping[str, Any], path: Callable[[], str], reading: Reading) -> Line:
     """The values of a product, its options as details."""
     extra = product.get("extra")
     return Line(

@@ -1,4 +1,4 @@
-"""An event between its source and the model: each value as the shop wrote it, under the name that the API has for it."""
+"""An event between its source and the model: each value as the shop wrote it, under the API's name for it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -23,13 +23,15 @@ class Reading:
     """One record being read: what is known of it so far, and what of it had to be repaired.
 
     `recorded_at` is the record's timestamp (ms; -1: none). `at` is the path of the event inside of its envelopes,
-    with a final point. `repairs`: the label of each repair and the first field that needed it.
+    with a final point. `plain`: see `worker.formats.parse.Parsed`. `repairs`: the label of each repair and the first
+    field that needed it.
     """
 
     value: bytes
     config: ReadConfig
     recorded_at: int
     at: str = ""
+    plain: bool = False
     kind: Kind | Literal["unknown"] = "unknown"
     id: str | None = None
     repairs: dict[str, str] = field(default_factory=dict)
@@ -60,10 +62,11 @@ class Line:
 class Source:
     """How a source names what the model has: paths for messages, and the line of an object in `products`.
 
-    `line` takes the object and its path. `keyed`: whether `products` may be an object whose keys mean nothing.
+    `line` takes the object, and what gives its path. `keyed`: whether `products` may be an object, whose keys mean
+    nothing.
     """
 
-    line: Callable[[Mapping[str, Any], str, Reading], Line]
+    line: Callable[[Mapping[str, Any], Callable[[], str], Reading], Line]
     products: str = "products"
     product_id: str = "id"
     product_name: str = "name"

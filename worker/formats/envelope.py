@@ -1,7 +1,7 @@
 """The first step of reading: from a record's bytes to the object that is the event, out of what it was wrapped in.
 
-Known wrappings: the five bytes of a schema registry, a structured CloudEvent, Connect's `schema` and `payload`, and JSON
-inside a JSON string, at most two of them around each other.
+Known envelopes: the five bytes of a schema registry, a structured CloudEvent, Connect's `schema` and `payload`, and
+JSON inside a JSON string, at most two of them around each other.
 """
 
 import base64
@@ -9,7 +9,7 @@ import binascii
 from typing import Any, Final, NamedTuple
 
 from worker.formats import parse
-from worker.formats.parse import BYTE_ORDER_MARK, MalformedError
+from worker.formats.parse import BYTE_ORDER_MARK, MalformedError, Parsed
 
 MOST: Final = 2
 _REGISTRY_HEADER: Final = 5
@@ -20,13 +20,13 @@ class Wrapped(NamedTuple):
     """What an envelope holds, and the name of the field that holds it."""
 
     field: str
-    content: Any
+    content: Parsed
 
 
 class Opened(NamedTuple):
     """The value of a record's bytes, and what had to be taken off: a byte order mark, the header of a registry."""
 
-    tree: Any
+    parsed: Parsed
     had_mark: bool
     had_header: bool
 
@@ -47,7 +47,7 @@ def open_bytes(data: bytes) -> Opened:
         raise MalformedError(_explained(error, content, start, had_header)) from error
 
 
-def opened_text(text: str) -> Any:
+def opened_text(text: str) -> Parsed:
     """The value of a JSON text that a JSON string holds. Raises MalformedError."""
     try:
         return parse.value_of_text(text.removeprefix("\ufeff"))
@@ -55,14 +55,14 @@ def opened_text(text: str) -> Any:
         raise MalformedError(f"expected a JSON object, found a string (as JSON: {error})") from error
 
 
-def wrapped(tree: dict[str, Any]) -> Wrapped | None:
+def wrapped(tree: dict[str, Any], *, plain: bool) -> Wrapped | None:
     """What an object holds that is an envelope; None: it is none. Raises MalformedError."""
     if "specversion" in tree:
         if "data_base64" in tree and "data" not in tree:
             return Wrapped("data_base64", _of_base64(tree["data_base64"]))
-        return Wrapped("data", tree.get("data"))
+        return Wrapped("data", Parsed(tree.get("data"), plain))
     if "payload" in tree and "schema" in tree:
-        return Wrapped("payload", tree["payload"])
+        return Wrapped("payload", Parsed(tree["payload"], plain))
     return None
 
 
@@ -83,7 +83,7 @@ def kind_of(value: Any) -> str:
     return "an array" if isinstance(value, list) else "a number"
 
 
-def _of_base64(value: Any) -> Any:
+def _of_base64(value: Any) -> Parsed:
     try:
         return parse.value_of(base64.b64decode(value, validate=True))
     except (TypeError, ValueError, binascii.Error) as error:

@@ -62,7 +62,7 @@ def line(at: int, product: Product) -> str:
     name = f"&products%5B{at}%5D%5B"
     product_id, quantity, price = product.id, product.quantity, product.price
     result = (
-        f"{name}id%5D={product_id if product_id.__class__ is int else quoted(number.text(product_id))}"
+        f"{name}id%5D={quoted(number.text(product_id))}"
         f"{name}name%5D={quoted(product.name)}"
         f"{name}quantity%5D={quantity}{name}price%5D={price if price.__class__ is str else number.text(price)}"
     )
@@ -77,7 +77,7 @@ def line(at: int, product: Product) -> str:
 def nested(name: str, value: Any) -> Iterator[tuple[str, str]]:
     """The encoded names and values of an array or object of that encoded name."""
     for key, child in value.items() if isinstance(value, dict) else enumerate(value):
-        inner = f"{name}%5B{key if key.__class__ is int else quoted(key)}%5D"
+        inner = f"{name}%5B{quoted(str(key))}%5D"
         if child.__class__ is str or isinstance(child, str):
             yield inner, quoted(child)
         elif child is True or child is False:

@@ -12,8 +12,8 @@ from worker.core.event import Entity, Event, Invalid, Skipped
 from worker.formats import complete, cs_cart, cutting, envelope, lines, native, nesting, parse, timestamp, values
 from worker.formats.config import ReadConfig
 from worker.formats.draft import Draft, Reading, UnreadableError
-from worker.formats.model import Cart, Content, Details, Order, Product
-from worker.formats.parse import MalformedError
+from worker.formats.model import Cart, Content, Order, Product
+from worker.formats.parse import MalformedError, Parsed
 from worker.formats.values import Damaged
 
 Outcome = Event | Skipped | Invalid
@@ -28,28 +28,30 @@ def read(value: bytes, config: ReadConfig, recorded_at: int) -> Outcome:
             reading.repaired("encoding", "")
         if opened.had_header:
             reading.repaired("envelope", "")
-        return _of_tree(opened.tree, reading, layers=int(opened.had_header))
+        return _of_value(opened.parsed, reading, layers=int(opened.had_header))
     except MalformedError as error:
         return Invalid("malformed_json", "unknown", reading.at.removesuffix("."), str(error))
     except RecursionError:
         return Invalid("malformed_json", "unknown", "", "the value nests too deep to be read")
 
 
-def _of_tree(tree: Any, reading: Reading, layers: int) -> Outcome:
-    """What a JSON value means. An event that is valid as it stands is never unwrapped."""
+def _of_value(parsed: Parsed, reading: Reading, layers: int) -> Outcome:
+    """What a JSON value means. `layers`: the envelopes that were taken off."""
+    tree, reading.plain = parsed
     if isinstance(tree, str) and layers < envelope.MOST:
         reading.repaired("envelope", reading.at.removesuffix("."))
-        return _of_tree(envelope.opened_text(tree), reading, layers + 1)
+        return _of_value(envelope.opened_text(tree), reading, layers + 1)
     if tree is None and layers:
         return Skipped("tombstone", repairs=reading.repairs)
     if not isinstance(tree, dict):
-        return Invalid(
-            "invalid_event",
-            "unknown",
-            reading.at.removesuffix("."),
-            f"expected a JSON object, found {envelope.kind_of(tree)}",
-        )
-    wrapped = envelope.wrapped(tree)
+        problem = f"expected a JSON object, found {envelope.kind_of(tree)}"
+        return Invalid("invalid_event", "unknown", reading.at.removesuffix("."), problem)
+    return _unwrapped(tree, reading, layers)
+
+
+def _unwrapped(tree: dict[str, Any], reading: Reading, layers: int) -> Outcome:
+    """What an object means, or what it holds. An event that is valid as it stands is never unwrapped."""
+    wrapped = envelope.wrapped(tree, plain=reading.plain)
     if wrapped is None:
         return _of_object(tree, reading)
     as_it_stands = Reading(
@@ -62,11 +64,12 @@ def _of_tree(tree: Any, reading: Reading, layers: int) -> Outcome:
         return Invalid("invalid_event", "unknown", "", f"expected at most {envelope.MOST} envelopes around an event")
     reading.repaired("envelope", reading.at + wrapped.field)
     reading.at += f"{wrapped.field}."
-    return _of_tree(wrapped.content, reading, layers + 1)
+    return _of_value(wrapped.content, reading, layers + 1)
 
 
 def _of_object(tree: dict[str, Any], reading: Reading) -> Outcome:
-    tree = parse.clean(tree)
+    if not reading.plain:
+        tree = parse.clean(tree)
     if envelope.is_debezium(tree):
         problem = "expected an event, found a Debezium change: send the outbox table through Debezium's event router"
         return Invalid("invalid_event", "unknown", reading.at.removesuffix("."), problem)
@@ -86,7 +89,7 @@ def _draft(tree: dict[str, Any], reading: Reading) -> Draft:
     kind, found = tree.get("type"), values.identity(tree.get("id"))
     reading.kind = kind if kind in ("cart", "order") else "unknown"
     reading.id = None if found is None else found[0]
-    reading.refuse("source", 'expected "optico" or "cs-cart"')
+    return reading.refuse("source", 'expected "optico" or "cs-cart"')
 
 
 def _of_draft(draft: Draft, reading: Reading) -> Outcome:
@@ -120,15 +123,16 @@ def _emptied(draft: Draft, entity: Entity, has_no_visit: bool, reading: Reading)
 def _completed(draft: Draft, products: Callable[[], list[Product]], reading: Reading) -> Outcome:
     """The event of a draft, cut to what a request may hold. Raises UnreadableError."""
     content = _content(draft, products, reading)
-    if not parse.is_clean(reading.value) and _is_damaged(content):
+    if not reading.plain and _is_damaged(content):
         reading.repaired("encoding", "")
     occurred_at = timestamp.seconds(draft.occurred_at)
     if timestamp.is_ahead(occurred_at, reading.recorded_at):
         reading.repaired("optional_field", "occurred_at")
         occurred_at = None
-    event = complete.event(content, occurred_at, reading.repairs, reading.config)
+    event = complete.event(content, occurred_at, reading.config, reading.repairs)
     limits = reading.config.limits
-    if len(reading.value) > limits.small or any(_is_nested(product.details) for product in content.products):
+    size = len(reading.value)
+    if size > limits.small_nested and (size > limits.small or _is_nested(content)):
         try:
             if cutting.cut(content, limits):
                 reading.repaired("too_large", draft.source.products)
@@ -211,8 +215,9 @@ def _agent(value: Any, reading: Reading) -> str | None:
     return found[0]
 
 
-def _is_nested(details: Details | None) -> bool:
-    return isinstance(details, dict | list) and nesting.is_nested(details)
+def _is_nested(content: Content) -> bool:
+    details = [product.details for product in content.products]
+    return any(isinstance(each, dict | list) and nesting.is_nested(each) for each in details)
 
 
 def _is_damaged(content: Content) -> bool:

@@ -1,6 +1,6 @@
 """Native events: the API's own parameter names, plus `type` (Cart API, sections customer-cart and customer-order)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from worker.formats import values
@@ -45,7 +45,7 @@ def identity(tree: Mapping[str, Any], name: str, path: str, reading: Reading, ex
     return found[0]
 
 
-def line(product: Mapping[str, Any], path: str, reading: Reading) -> Line:
+def line(product: Mapping[str, Any], path: Callable[[], str], reading: Reading) -> Line:
     """The values of a product."""
     del path, reading
     return Line(

@@ -9,10 +9,8 @@ _CONTAINERS: Final = (dict, list)  # a tuple: `dict | list` would be built anew 
 
 def is_nested(value: dict[str, Any] | list[Any]) -> bool:
     """Whether an array or object holds another."""
-    for child in value.values() if isinstance(value, dict) else value:
-        if isinstance(child, _CONTAINERS):
-            return True
-    return False
+    children = value.values() if isinstance(value, dict) else value
+    return any(isinstance(child, _CONTAINERS) for child in children)
 
 
 def is_within(deepest: int, value: Any) -> bool:

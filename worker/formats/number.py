@@ -5,6 +5,7 @@ Source: PHP's manual on numeric strings, and `http_build_query`, which rounds to
 
 import re
 from decimal import Context, Decimal
+from functools import lru_cache
 from math import isfinite
 from typing import Any, Final, NamedTuple
 
@@ -13,6 +14,7 @@ DIGITS: Final = 14
 #: A finite double has at most so many digits before the point.
 _LONGEST_INTEGER: Final = 308
 _LONGEST_TEXT: Final = 1000
+_CACHEABLE: Final = 24
 
 _INTEGER: Final = "0|[1-9][0-9]{0,307}"
 # At most 14 significant digits, as JSON writes them: one choice for each number of digits before the point.
@@ -72,6 +74,8 @@ def read(value: Any, *, whole: bool = False) -> Number | None:
 
     A quantity that is whole is written as an integer in the topic's strings (`"2"`, `"2.0"`), else it is repaired.
     """
+    if value.__class__ is str:
+        return _of_text(value, whole) if len(value) <= _CACHEABLE else _of_long_text(value, whole)
     if isinstance(value, bool):
         return None
     if isinstance(value, int):
@@ -79,7 +83,7 @@ def read(value: Any, *, whole: bool = False) -> Number | None:
         return Number(digits, repaired=False) if 0 < len(digits.lstrip("-")) <= _LONGEST_INTEGER else None
     if isinstance(value, float):
         return _of_float(value)
-    return _of_text(value, whole) if isinstance(value, str) and len(value) <= _LONGEST_TEXT else None
+    return None
 
 
 def product(*factors: str) -> str:
@@ -118,7 +122,9 @@ def _of_float(value: float) -> Number | None:
     return Number(of_decimal(_ROUNDED.create_decimal_from_float(value)), repaired=True)
 
 
-def _of_text(value: str, whole: bool) -> Number | None:
+def _of_long_text(value: str, whole: bool) -> Number | None:
+    if len(value) > _LONGEST_TEXT:
+        return None
     if _integer(value):
         return Number("0" if value == "-0" else value, repaired=False)
     number = _php(value)
@@ -134,3 +140,7 @@ def _of_text(value: str, whole: bool) -> Number | None:
         return None
     usual = _quantity(value) if whole else _price(value)
     return Number(read_as.text, repaired=read_as.repaired or usual is None)
+
+
+# Prices return with every state of a cart. Bounded in number and length.
+_of_text: Final = lru_cache(maxsize=8192)(_of_long_text)

@@ -7,21 +7,22 @@ one that holds U+FFFD; `clean` turns them into that character.
 import codecs
 import json
 import re
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-import orjson
+from msgspec import DecodeError
+from msgspec.json import Decoder
 
 from worker.formats.values import Damaged
 
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 #: Longer integers are beyond a double: they come out as infinity.
 _LONGEST_INTEGER: Final = 309
-# In front of a JSON number stands a bracket, a comma, a colon, white space or its minus sign.
-_LONG_INTEGER = re.compile(rb"[:,\[\s-][0-9]{19}")
 # Stands for bytes that are not UTF-8; no valid text holds it.
 _NOT_UTF8: Final = "\udfff"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _NO_NUMBER = re.compile(r'"(?:[^"\\]|\\.)*"|(-?Infinity|NaN)')
+# Unlike other fast parsers it keeps the digits of long integers.
+_strictly: Final = Decoder().decode
 _NESTS_TOO_DEEP: Final = "the value nests too deep to be read"
 
 #: How values begin that are no JSON, by what they are.
@@ -41,28 +42,34 @@ _FOUND: Final = (
 _FORM = re.compile(rb"[A-Za-z_][\w.%\[\]]{0,60}=")
 
 
+class Parsed(NamedTuple):
+    """A JSON value. `plain`: no text of it holds what was no character, and no number is beyond a double."""
+
+    tree: Any
+    plain: bool
+
+
 class MalformedError(ValueError):
     """No JSON value; the message says where and what, and holds nothing of the record."""
 
 
-def value_of(data: bytes) -> Any:
+def value_of(data: bytes) -> Parsed:
     """The JSON value of bytes without a byte order mark. Integers keep their digits.
 
     Raises MalformedError.
     """
     try:
-        tree = orjson.loads(data)
-    except ValueError:
-        return _leniently(data)
-    return _loads(data.decode(), data) if _LONG_INTEGER.search(data) else tree
+        return Parsed(_strictly(data), plain=True)
+    except (DecodeError, ValueError, RecursionError):
+        return Parsed(_loads(data.decode("utf-8", "optico-mark"), data), plain=False)
 
 
-def value_of_text(text: str) -> Any:
+def value_of_text(text: str) -> Parsed:
     """As `value_of`, of a JSON text inside a JSON string."""
     try:
         return value_of(text.encode())
     except UnicodeEncodeError:
-        return _loads(text, b"")
+        return Parsed(_loads(text, b""), plain=False)
 
 
 def clean(tree: Any) -> Any:
@@ -74,11 +81,6 @@ def clean(tree: Any) -> Any:
     return [clean(child) for child in tree] if isinstance(tree, list) else tree
 
 
-def is_clean(data: bytes) -> bool:
-    """Whether `value_of` can't have found anything to clean: quick, and sure only if True."""
-    return b"\\u" not in data and data.isascii()
-
-
 def found(data: bytes) -> str | None:
     """What a value is that is no JSON, as far as its first bytes tell."""
     if not data.strip():
@@ -87,11 +89,6 @@ def found(data: bytes) -> str | None:
         if data.startswith(beginning):
             return what
     return "a form body: write JSON" if _FORM.match(data) else None
-
-
-def _leniently(data: bytes) -> Any:
-    text = data.decode("utf-8", "optico-mark")
-    return _loads(text, data)
 
 
 def _loads(text: str, data: bytes) -> Any:

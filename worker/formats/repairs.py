@@ -21,24 +21,24 @@ REPAIRS: Final = (
     Repair(
         "encoding",
         "half a surrogate pair (`\\ud83c`), bytes that are not UTF-8",
-        "the character U+FFFD. In an id (`id`, `cart_id`, `visit_id`, the fields of a CS-Cart id) the event is invalid, "
-        "because two carts could become one",
+        "the character U+FFFD. In an id (`id`, `cart_id`, `visit_id`, the fields of a CS-Cart id) the event is "
+        "invalid, because two carts could become one",
         "parse",
     ),
     Repair(
         "envelope",
-        "the five-byte header of a schema registry, a structured CloudEvent, Kafka Connect's `schema` and `payload`, JSON "
-        "inside a JSON string; at most two of them",
+        "the five-byte header of a schema registry, a structured CloudEvent, Kafka Connect's `schema` and `payload`, "
+        "JSON inside a JSON string; at most two of them",
         "the content. An event that is valid as it stands is never unwrapped. A null content is a tombstone",
         "envelope",
     ),
     Repair("currency", '`" eur "`', "`EUR`. Anything but three letters after that is invalid", "full_path"),
     Repair(
         "number",
-        '`" 12.50"`, `".5"`, `"12."`, `"+1"`; `900.0` as an id or `call_id`; a price or quantity that is not written as '
-        "an integer and has more than 14 significant digits",
-        "as PHP reads and writes it: `12.5`, `0.5`, `12`, `1`, `900`, `14.31`. Integers keep all their digits. A fraction "
-        "is not an id. Numbers in `details` stay as they are",
+        '`" 12.50"`, `".5"`, `"12."`, `"+1"`; `900.0` as an id or `call_id`; a price or quantity that is not written '
+        "as an integer and has more than 14 significant digits",
+        "as PHP reads and writes it: `12.5`, `0.5`, `12`, `1`, `900`, `14.31`. Integers keep all their digits. "
+        "A fraction is not an id. Numbers in `details` stay as they are",
         "number",
     ),
     Repair("text", "a number in `status`, `name`, `agent` or `visit_id`", "its digits", "values"),
@@ -50,8 +50,8 @@ REPAIRS: Final = (
     Repair(
         "line",
         "a line that is not an object",
-        "cart: it is left out, and the following lines move up; if no line remains, the event is invalid. Order: the event "
-        "is invalid",
+        "cart: it is left out, and the following lines move up; if no line remains, the event is invalid. "
+        "Order: the event is invalid",
         "lines",
     ),
     Repair("product_id", 'null, `""`, false, absent, or no string and no number', "`n/a`", "lines"),
@@ -88,8 +88,8 @@ REPAIRS: Final = (
     ),
     Repair(
         "optional_field",
-        "a `call_id`, `agent` or `details` that can't be read; a `call_id` of 0; an `occurred_at` more than 60 s after the "
-        "record's timestamp",
+        "a `call_id`, `agent` or `details` that can't be read; a `call_id` of 0; an `occurred_at` more than 60 s "
+        "after the record's timestamp",
         "left out",
         "full_path",
     ),

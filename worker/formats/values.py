@@ -8,7 +8,7 @@ from worker.formats import number
 #: A field that the event does not have, where null means something else.
 ABSENT: Final = object()
 #: What PHP and JavaScript write where there is no visit.
-_NO_VISIT: Final = ("", "0", "null", "undefined")
+NO_VISIT: Final = frozenset(("", "0", "null", "undefined"))
 _TRUE: Final = ("y", "yes", "true", "on")
 _FALSE: Final = ("n", "no", "false", "off")
 _LARGEST_EXACT: Final = 2.0**53
@@ -46,9 +46,9 @@ def is_zero(value: Any) -> bool:
 
 def is_no_visit(value: Any) -> bool:
     """Whether a `visit_id` says that there is no visit: absent, null, false, 0, blank, `"null"`, `"undefined"`."""
-    if value.__class__ is str:
-        return value.strip() in _NO_VISIT
-    return is_nothing(value) or is_zero(value) or (isinstance(value, str) and value.strip() in _NO_VISIT)
+    if isinstance(value, str):
+        return value.strip() in NO_VISIT
+    return is_nothing(value) or is_zero(value)
 
 
 def is_currency(value: Any) -> bool:
