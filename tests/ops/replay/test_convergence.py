@@ -25,7 +25,7 @@ def test_no_entity_ends_older_than_the_topic(seed: int, before: int, during: int
     world.log = [draw.choice(ENTITIES) for _ in range(before)]
     survey = Survey()
     for offset, entity in enumerate(world.log):
-        survey.meet(world.state(offset), Event(entity, None, 1), in_range=True)
+        survey.meet(world.state(offset), Event(entity), in_range=True)
     world.position = len(world.log)
     found = set(world.log)
     replay = _replay(survey, world)
@@ -44,7 +44,7 @@ def test_each_entity_is_sent_once_where_nothing_happens_meanwhile() -> None:
     world.log = ENTITIES * 5
     survey = Survey()
     for offset, entity in enumerate(world.log):
-        survey.meet(world.state(offset), Event(entity, None, 1), in_range=True)
+        survey.meet(world.state(offset), Event(entity), in_range=True)
     world.position = len(world.log)
     replay = _replay(survey, world)
     replay.run()
@@ -59,7 +59,7 @@ def test_a_rejection_of_what_was_replaced_says_nothing_of_what_replaced_it() -> 
     world = World(Random(1), to_come=0, faults=0)
     entity, survey = ENTITIES[0], Survey()
     world.log = [entity, entity]
-    survey.meet(world.state(0), Event(entity, None, 1), in_range=True)
+    survey.meet(world.state(0), Event(entity), in_range=True)
     course = _replay(survey, world).course
     list(course.feed(iter([(entity, world.state(0))]), Room(1, 1)))
     assert course.newer(entity, world.state(1))
@@ -76,7 +76,7 @@ def test_a_report_tells_where_the_unfinished_stand() -> None:
     world.log = [*ENTITIES, *ENTITIES]
     survey = Survey()
     for offset, entity in enumerate(world.log):
-        survey.meet(world.state(offset), Event(entity, None, 1), in_range=True)
+        survey.meet(world.state(offset), Event(entity), in_range=True)
     replay = _replay(survey, world)
     while not replay.course.open:
         list(replay.course.feed(replay.feed.found(), Room(1, 1)))
@@ -92,7 +92,7 @@ def test_what_was_deleted_after_the_first_pass_is_said_to_be_unsent() -> None:
     world.log = ENTITIES * 2
     survey = Survey()
     for offset, entity in enumerate(world.log):
-        survey.meet(world.state(offset), Event(entity, None, 1), in_range=True)
+        survey.meet(world.state(offset), Event(entity), in_range=True)
     world.position = len(world.log)
     replay = _replay(survey, world)
     world.deleted = {4}
@@ -107,7 +107,7 @@ def test_what_is_open_stays_within_its_bytes() -> None:
     survey = Survey()
     states = [replace(world.state(offset), value=b"x" * 100) for offset in range(3)]
     for entity, state in zip(ENTITIES, states, strict=True):
-        survey.meet(state, Event(entity, None, 1), in_range=True)
+        survey.meet(state, Event(entity), in_range=True)
     course = _replay(survey, world).course
     found = iter(zip(ENTITIES, states, strict=True))
     assert [entity for entity, _ in course.feed(found, Room(9, 150))] == ENTITIES[:2]

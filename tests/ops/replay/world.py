@@ -158,7 +158,7 @@ class World:
         self.happen()
         for offset in range(self.position, min(len(self.log), self.position + self.draw.randint(0, 3))):
             self.position = offset + 1
-            yield self.state(offset), Event(self.log[offset], None, 1)
+            yield self.state(offset), Event(self.log[offset])
 
     def left(self, ends: Mapping[Partition, int]) -> int:
         return max(0, ends[P0] - self.position)
@@ -181,7 +181,7 @@ class Again:
         for offset in range(self.position, min(len(self.world.log), self.position + self.world.draw.randint(0, 3))):
             self.position = offset + 1
             if offset not in self.world.deleted:
-                yield self.world.state(offset), Event(self.world.log[offset], None, 1)
+                yield self.world.state(offset), Event(self.world.log[offset])
 
     def ends(self) -> dict[Partition, int]:
         return self.world.ends()

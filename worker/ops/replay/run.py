@@ -13,7 +13,7 @@ from typing import Any, TextIO, cast
 from worker.adapters import logs
 from worker.adapters.kafka.admin import open_admin
 from worker.adapters.kafka.replay import PartitionReader
-from worker.core.event import Defaults, Entity
+from worker.core.event import Entity
 from worker.core.ownership import Partition
 from worker.ops.replay.alongside import Alongside, Report
 from worker.ops.replay.course import Room
@@ -76,7 +76,7 @@ def alongside(settings: Settings, order: Order, *, as_json: bool) -> bool:
 
 
 def _replay(settings: Settings, order: Order, range_: Mapping[Partition, Span]) -> Report:
-    own, stop = settings.worker, Stop()
+    stop = Stop()
     starts = {partition: span.start for partition, span in range_.items()}
     total = sum(map(len, range_.values()))
     with (
@@ -85,17 +85,17 @@ def _replay(settings: Settings, order: Order, range_: Mapping[Partition, Span]) 
         closing(PartitionReader(settings.kafka, starts)) as again,
         Progress() as progress,
     ):
-        defaults = Defaults(own.default_currency, own.default_order_status)
-        reading = Reading(reader, defaults, lambda: stop.asked, lambda done: progress.reading(done, total))
+        reading = Reading(reader, settings.reading(), lambda: stop.asked, lambda done: progress.reading(done, total))
         try:
             survey = reading.survey(range_, order.ids)
         except (Stopped, KeyboardInterrupt):
             raise CommandError("stopped while the range was read; nothing was sent") from None
         with _dispatch(settings, order.per_second) as dispatch:
             entities = 2 * settings.optico.max_concurrency + int(order.per_second or _ROOM_WITHOUT_LIMIT)
-            feed = Feed(Reading(again, defaults, reading.stopped, reading.show), starts)
+            feed = Feed(Reading(again, settings.reading(), reading.stopped, reading.show), starts)
             stops = {partition: span.stop for partition, span in range_.items()}
-            replay = Alongside(survey, reading, feed, dispatch, progress, Room(entities, own.max_pending_bytes), stops)
+            room = Room(entities, settings.worker.max_pending_bytes)
+            replay = Alongside(survey, reading, feed, dispatch, progress, room, stops)
             try:
                 replay.run()
             except KeyboardInterrupt:
