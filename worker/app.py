@@ -16,7 +16,6 @@ from worker.adapters.kafka import DeadLetterTopic, GroupConsumer, rebalance_time
 from worker.adapters.logs import Mask, RateLimited
 from worker.adapters.metrics import Metrics
 from worker.core.event import Invalid
-from worker.core.lane import Delivery
 from worker.core.outbox import Outbox
 from worker.core.ownership import Partition
 from worker.core.rules import Rules
@@ -27,10 +26,10 @@ from worker.engine.intake import Intake
 from worker.engine.postman import Postman
 from worker.engine.rebalance import Rebalancer
 from worker.engine.retry import delays
-from worker.engine.sender import Sender
+from worker.engine.sender import Sender, encoder
 from worker.engine.status import Status
 from worker.engine.view import View
-from worker.formats import Form, ReadConfig, encode, read
+from worker.formats import read
 from worker.ports import Consumer, FatalError, Membership, Record, UnavailableError
 from worker.settings import Settings
 
@@ -96,7 +95,7 @@ class Worker:
         self._api = CartApi(
             optico.url, timeout=optico.timeout_seconds, concurrency=optico.max_concurrency, ca_file=optico.ca_file
         )
-        self._sender = Sender(desk, self._api, optico.api_key, _encoder(reading), metrics, self._warn)
+        self._sender = Sender(desk, self._api, optico.api_key, encoder(reading), metrics, self._warn)
         self._http = HealthServer(
             own.http_host,
             own.http_port,
@@ -262,13 +261,3 @@ class Worker:
 
     def _count_rebalance(self, kind: str) -> None:
         self._view.rebalances[kind] += 1
-
-
-def _encoder(reading: ReadConfig) -> Callable[[Delivery, str], Form]:
-    """The request of a delivery, with the key. Ids get the prefix of the record's topic."""
-
-    def of(delivery: Delivery, key: str) -> Form:
-        topic = delivery.event.owner.partition.topic
-        return encode(delivery.event.payload.value, reading.for_topic(topic), key)
-
-    return of

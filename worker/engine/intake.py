@@ -102,8 +102,9 @@ class Intake:
         now, wall_now = self.desk.clock(), time.time()
         with self.desk.outbox() as outbox:
             given_up = outbox.advance(partition, records[0].offset, now)
-            outbox.counts.repaired.update(noticed.repairs)
-            outbox.counts.key_mismatches[partition.topic] += noticed.key_mismatches
+            if noticed is not None:
+                outbox.counts.repaired.update(noticed.repairs)
+                outbox.counts.key_mismatches[partition.topic] += noticed.key_mismatches
             for kind, events in overtaken.items():
                 outbox.overtaken(partition, kind, events)
             for at in kept:
