@@ -127,7 +127,7 @@ def test_the_more_special_label_wins_and_none_is_there_twice(helm: Helm, name: s
     for each in found:
         labels = each["metadata"].get("labels", {})
         if "helm.sh/chart" in labels:
-            assert labels["team"] == ("metrics" if each["kind"] == "PodMonitor" else "all")
+            assert labels["team"] == {"PodMonitor": "metrics", "Pod": "pods"}.get(each["kind"], "all")
             assert labels["app.kubernetes.io/version"] == "mine"
         if each["kind"] in {"Deployment", "StatefulSet"}:
             template = each["spec"]["template"]["metadata"]
@@ -385,6 +385,45 @@ def test_helm_test_runs_the_workers_own_check(helm: Helm) -> None:
     assert pod["metadata"]["annotations"]["helm.sh/hook"] == "test"
     assert pod["spec"]["restartPolicy"] == "Never"
     assert own_container(pod["spec"])["args"] == ["check"]
+
+
+def pod_metadata(found: list[Document]) -> dict[str, Document]:
+    """Of every pod, by the kind of its object."""
+    with_template = {each["kind"]: each["spec"]["template"] for each in found if each["kind"] in {"Deployment", "Job"}}
+    return {kind: template["metadata"] for kind, template in with_template.items()} | {
+        "Pod": one(found, "Pod")["metadata"]
+    }
+
+
+REPLAY = {"enabled": True, "args": ["--to-earliest"]}
+
+
+def test_labels_and_annotations_of_the_pods_reach_every_pod(helm: Helm) -> None:
+    values = {"podLabels": {"team": "a"}, "podAnnotations": {"x": "{{ .Release.Name }}"}, "replay": REPLAY}
+    found = pod_metadata(helm.render(LEAST, values))
+    assert {kind: (each["labels"]["team"], each["annotations"]["x"]) for kind, each in found.items()} == dict.fromkeys(
+        ("Deployment", "Job", "Pod"), ("a", "rel")
+    )
+
+
+@pytest.mark.parametrize(("kind", "value"), [("Job", "replay"), ("Pod", "helmTest")])
+def test_a_sidecar_can_be_switched_off_for_one_kind_of_pod_alone(helm: Helm, kind: str, value: str) -> None:
+    """A mesh's sidecar never ends, so a Job with one never completes."""
+    on, off = {"sidecar.istio.io/inject": "true"}, {"sidecar.istio.io/inject": "false"}
+    values: dict[str, Any] = {"podLabels": on, "podAnnotations": on, "replay": REPLAY}
+    values[value] = {**values.get(value, {}), "podLabels": off, "podAnnotations": off}
+    found = pod_metadata(helm.render(LEAST, values))
+    for name, each in found.items():
+        expected = off if name == kind else on
+        assert expected.items() <= each["labels"].items()
+        assert expected.items() <= each["annotations"].items()
+    assert found["Pod"]["annotations"]["helm.sh/hook"] == "test"
+
+
+def test_annotations_of_the_replay_stand_on_its_job_and_not_on_its_pod(helm: Helm) -> None:
+    job = one(helm.render(LEAST, {"replay": {**REPLAY, "annotations": {"x": "y"}}}), "Job")
+    assert job["metadata"]["annotations"] == {"x": "y"}
+    assert "annotations" not in job["spec"]["template"]["metadata"]
 
 
 # As a part of something larger
