@@ -143,6 +143,24 @@ def test_a_release_may_be_named_by_a_number(helm: Helm) -> None:
     assert one(documents(text), "Deployment")["spec"]["selector"]["matchLabels"]["app.kubernetes.io/instance"] == "2026"
 
 
+@pytest.mark.parametrize(
+    "release", ["of-a-shop-whose-name-is-long-for-its-carts", "of-a-shop-optico-worker-with-a-long-name"]
+)
+def test_two_releases_whose_names_begin_alike_share_no_object(helm: Helm, release: str) -> None:
+    """Names are cut to leave room for suffixes; without a trace of what was cut the second release would clash."""
+    options = (f"--kube-version={NEWEST}", f"--values={VALUES / 'dry-run.yaml'}")
+    found = [
+        {
+            (each["kind"], each["metadata"]["name"])
+            for each in documents(helm("template", f"{release}{shop}", str(CHART), *options))
+            if "helm.sh/chart" in each["metadata"].get("labels", {})
+        }
+        for shop in ("fr", "de")
+    ]
+    assert found[0] & found[1] == set()
+    assert max(len(name) for names in found for _, name in names) <= 63
+
+
 def test_another_version_of_the_chart_alone_replaces_no_pod(helm: Helm, tmp_path: Path) -> None:
     charts = (CHART, another_version(tmp_path))
     before, after = (one(helm.render(LEAST, chart=chart), "Deployment") for chart in charts)
