@@ -29,7 +29,7 @@ once and exits with 2.
   once are an error.
 - **Empty** counts as unset: `KAFKA_GROUP_ID=` gives the default.
 - **Misspelt.** An unknown variable that begins with `KAFKA_`, `OPTICO_` or `WORKER_` is warned of at the start, with
-  the nearest known name. Kubernetes' own service variables (such as `KAFKA_PORT_9092_TCP`) are not.
+  the nearest known name if one is near. Kubernetes' own service variables (such as `KAFKA_PORT_9092_TCP`) are not.
 - **Secrets** are never logged, printed or exported. A key that was given as a file can be replaced while the worker
   runs: it reads the file again when the API refuses the key.
 - Where a value is one of several words, capitals don't matter.
