@@ -3,7 +3,6 @@ import { Events, cartEvent, orderEvent, visitOf } from "./events.mjs";
 
 const [brokers, topic] = process.argv.slice(2);
 const events = new Events(brokers.split(","), topic);
-await events.connect();
 
 const cookies = { optico_visitId: "3617898c651df0f8617f70a0" };
 const trousers = { sku: "31", name: "Corduroy trousers", quantity: 2, cents: 3000, options: { Size: "Large" } };
