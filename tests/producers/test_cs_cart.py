@@ -140,6 +140,17 @@ def test_an_order_that_waits_for_its_payment_is_written_when_it_is_paid(open_sho
     assert [(state["status"], state["visit_id"]) for state in written.of("order:1001")] == [("P", VISIT)]
 
 
+def test_a_deleted_order_is_written_once_more(open_shop: Opening) -> None:
+    shop = open_shop()
+
+    shop.visit(("place_order", [cart(TROUSERS)["products"], 33]), optico_visitId=VISIT)
+    shop.back_office(("delete_order", ["1001"]))
+
+    written = shop.written()
+    written.must_follow_the_rules()
+    assert [(state["status"], state["visit_id"]) for state in written.of("order:1001")] == [("O", VISIT), ("N", VISIT)]
+
+
 def test_a_guest_keeps_one_cart_id_through_the_order(open_shop: Opening) -> None:
     shop = open_shop()
 

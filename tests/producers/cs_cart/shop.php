@@ -39,8 +39,11 @@ namespace {
     foreach ($request['calls'] as [$call, $arguments]) {
         $call(...$arguments);
     }
-    file_put_contents($state_file, json_encode($shop, JSON_THROW_ON_ERROR));
     echo 'the page';
+    register_shutdown_function(function () use ($state_file): void {
+        global $shop;
+        file_put_contents($state_file, json_encode($shop, JSON_THROW_ON_ERROR));
+    });
 
     // What the add-on calls.
 
@@ -140,7 +143,7 @@ namespace {
         }
     }
 
-    /** fn_change_order_status. */
+    /** fn_change_order_status: its hook comes first. */
     function change_status(string $id, string $to): void
     {
         global $shop;
@@ -148,9 +151,17 @@ namespace {
         if ($from === $to) {
             return;
         }
+        [$info, $notify, $statuses, $placing] = [fn_get_order_info($id), [], [], $from === 'N'];
+        fn_set_hook('change_order_status', $to, $from, $info, $notify, $statuses, $placing);
         $shop['orders'][$id]['status'] = $to;
-        [$notify, $placing, $info, $edp] = [[], $from === 'N', fn_get_order_info($id), []];
-        fn_set_hook('change_order_status_post', $id, $to, $from, $notify, $placing, $info, $edp);
+    }
+
+    /** fn_delete_order: incomplete, then gone. */
+    function delete_order(string $id): void
+    {
+        global $shop;
+        change_status($id, 'N');
+        unset($shop['orders'][$id]);
     }
 
     /** An edit in the back office: incomplete, then the new products, then the status that it had. */
