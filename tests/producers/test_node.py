@@ -57,21 +57,24 @@ def test_each_state_is_written_with_its_key_and_visit(
     assert {(order["visit_id"], order["cart_id"]) for order in orders} == {(VISIT, "42")}
 
 
+#: Two states of a cart, written without retries: node quick.mjs BROKERS TOPIC
+QUICK = """
+import { Events } from "./events.mjs";
+const [brokers, topic] = process.argv.slice(2);
+const events = new Events(brokers.split(","), topic, { retry: { retries: 0 }, logLevel: 0 });
+await Promise.all([1, 2].map((n) => events.write({ type: "cart", id: "42", n })));
+console.log("the shop goes on");
+await events.close();
+"""
+
+
 def test_a_write_that_fails_is_logged_and_the_shop_goes_on(node: str, folder: Path) -> None:
-    """`retries` is the only thing changed, so that the test need not wait."""
-    (folder / "away.mjs").write_text(
-        'import { Events } from "./events.mjs";\n'
-        "const [broker] = process.argv.slice(2);\n"
-        "const quick = { retry: { retries: 0 }, logLevel: 0 };\n"
-        'const events = new Events([broker], "topic", quick);\n'
-        'await Promise.all([1, 2].map((n) => events.write({ type: "cart", id: "42", n })));\n'
-        'console.log("the shop goes on");\n'
-        "await events.close();\n"
-    )
+    """Without retries, so that the test need not wait for them."""
+    (folder / "quick.mjs").write_text(QUICK)
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         started = time.monotonic()
-        said = run(node, folder, f"127.0.0.1:{nobody.getsockname()[1]}", program="away.mjs")
+        said = run(node, folder, f"127.0.0.1:{nobody.getsockname()[1]}", "topic", program="quick.mjs")
 
     assert said.count("cart:42 was not written: ") == 2
     assert time.monotonic() - started < 10
