@@ -15,7 +15,8 @@ from worker.adapters.http import CartApi
 from worker.adapters.kafka import DeadLetterTopic, GroupConsumer, rebalance_timeout
 from worker.adapters.logs import Mask, RateLimited
 from worker.adapters.metrics import Metrics
-from worker.core.event import Defaults, Invalid
+from worker.core.event import Invalid
+from worker.core.lane import Delivery
 from worker.core.outbox import Outbox
 from worker.core.ownership import Partition
 from worker.core.rules import Rules
@@ -29,7 +30,7 @@ from worker.engine.retry import delays
 from worker.engine.sender import Sender
 from worker.engine.status import Status
 from worker.engine.view import View
-from worker.formats import decode, encode
+from worker.formats import Form, ReadConfig, encode, read
 from worker.ports import Consumer, FatalError, Membership, Record, UnavailableError
 from worker.settings import Settings
 
@@ -70,7 +71,7 @@ class Worker:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         optico, kafka, own = settings.optico, settings.kafka, settings.worker
-        defaults = Defaults(own.default_currency, own.default_order_status)
+        reading = settings.reading()
         rules = Rules(
             delays(),
             window=own.collapse_window_ms / 1000,
@@ -90,12 +91,12 @@ class Worker:
         self._limited = RateLimited(limit=5, interval=10.0)
         self._next_count = 0.0
         self._intake = Intake(
-            desk, view, self._commits, decode, defaults, optico.max_requests_per_second, self._rejected, self._warn
+            desk, view, self._commits, read, reading, optico.max_requests_per_second, self._rejected, self._warn
         )
         self._api = CartApi(
             optico.url, timeout=optico.timeout_seconds, concurrency=optico.max_concurrency, ca_file=optico.ca_file
         )
-        self._sender = Sender(desk, self._api, optico.api_key, encode, defaults, metrics, self._warn)
+        self._sender = Sender(desk, self._api, optico.api_key, _encoder(reading), metrics, self._warn)
         self._http = HealthServer(
             own.http_host,
             own.http_port,
@@ -256,9 +257,18 @@ class Worker:
             partition=partition.partition,
             offset=record.offset,
             entity=invalid.kind,
-            path=invalid.path,
-            expected=invalid.expected,
+            problem=invalid.message,
         )
 
     def _count_rebalance(self, kind: str) -> None:
         self._view.rebalances[kind] += 1
+
+
+def _encoder(reading: ReadConfig) -> Callable[[Delivery, str], Form]:
+    """The request of a delivery, with the key. Ids get the prefix of the record's topic."""
+
+    def of(delivery: Delivery, key: str) -> Form:
+        topic = delivery.event.owner.partition.topic
+        return encode(delivery.event.payload.value, reading.for_topic(topic), key)
+
+    return of

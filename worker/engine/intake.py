@@ -2,24 +2,26 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from logging import INFO, WARNING
 from sys import getsizeof
 
 import structlog
 
 from worker.core.batch import collapse
-from worker.core.event import Defaults, Event, Invalid, Skipped
+from worker.core.event import Event, Invalid, Skipped
 from worker.core.outbox import Outbox
 from worker.core.ownership import Partition
 from worker.engine.commits import Commits
 from worker.engine.desk import Desk
+from worker.engine.notices import Notices
 from worker.engine.view import View
+from worker.formats import ReadConfig
 from worker.ports import Consumer, Content, Membership, Record, UnavailableError, Warn
 
 log = structlog.get_logger(__name__)
 
-Decode = Callable[[bytes | None, Defaults], Event | Skipped | Invalid]
+Read = Callable[[bytes | None, ReadConfig, int], Event | Skipped | Invalid]
 #: How long a poll waits for records (s): the pace of everything else that this thread does. A join that ends between
 #: two polls can be lost by kafka-python 3.0.12; while one is under way there are as few gaps as the pace allows.
 POLL_TIMEOUT = 0.2
@@ -38,8 +40,8 @@ class Intake:
     desk: Desk
     view: View
     commits: Commits
-    decode: Decode
-    defaults: Defaults
+    read: Read
+    config: ReadConfig
     max_requests_per_second: float
     rejected: Callable[[Partition, Record, Invalid], None]
     warn: Warn
@@ -47,6 +49,7 @@ class Intake:
     _next_ends: float = 0.0
     _owned: int = 0
     _held_up: bool = False
+    _notices: Notices = field(default_factory=Notices)
 
     def turn(self, consumer: Consumer, *, draining: bool = False) -> None:
         """One round: poll, take in, commit, and now and then the rest. Raises FatalError.
@@ -92,12 +95,15 @@ class Intake:
 
     def _take_in(self, partition: Partition, records: Sequence[Record]) -> None:
         """Decodes outside of the lock, and brings in what of it is not overtaken within the batch."""
-        decode, defaults = self.decode, self.defaults
-        decoded = [decode(record.value, defaults) for record in records]
+        read, config = self.read, self.config.for_topic(partition.topic)
+        decoded = [read(record.value, config, record.timestamp) for record in records]
+        noticed = self._notices.of(partition, records, decoded, config)
         kept, overtaken = collapse(decoded)
         now, wall_now = self.desk.clock(), time.time()
         with self.desk.outbox() as outbox:
             given_up = outbox.advance(partition, records[0].offset, now)
+            outbox.counts.repaired.update(noticed.repairs)
+            outbox.counts.key_mismatches[partition.topic] += noticed.key_mismatches
             for kind, events in overtaken.items():
                 outbox.overtaken(partition, kind, events)
             for at in kept:
