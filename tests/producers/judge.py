@@ -12,7 +12,6 @@ from tests.ops.program import inside
 
 #: So many that two entities are unlikely to share one by chance.
 PARTITIONS = 50
-STRICT = ("--strict",) if "--strict" in inside("render", "--help").out else ()
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class Written:
         """What `render --strict` says of each, in the same order. It may miss a visit, but complain of nothing else."""
         events = self.folder / "written.jsonl"
         events.write_bytes(b"".join((record.value or b"").replace(b"\n", b" ") + b"\n" for record in self.records))
-        answer = inside("render", *STRICT, "--json", str(events))
+        answer = inside("render", "--strict", "--json", str(events))
         complaints = [found for found in answer.json_lines if found["strict"] and found["reason"] != "no_visit"]
         assert complaints == [], answer.err
         return answer.json_lines

@@ -13,7 +13,6 @@ from pydantic import TypeAdapter, ValidationError
 
 from tests.ops.program import inside
 from tests.producers import page
-from tests.producers.judge import STRICT
 from tests.producers.samples import BAD, GOOD
 from tests.producers.tools import HERE
 
@@ -48,7 +47,7 @@ def run(folder: Path, *command: str) -> str:
 def render(folder: Path, events: Sequence[bytes]) -> list[str]:
     """The outcomes; `render --strict` must have accepted all of them."""
     (folder / "events.jsonl").write_bytes(b"\n".join(events))
-    answer = inside("render", *STRICT, "--json", str(folder / "events.jsonl"))
+    answer = inside("render", "--strict", "--json", str(folder / "events.jsonl"))
     assert answer.code == 0, answer.out + answer.err
     return [found["outcome"] for found in answer.json_lines]
 
