@@ -31,13 +31,26 @@ class Health:
         return not self.reasons
 
 
+class LogEnd(NamedTuple):
+    """Both ends of a partition's log, from one sample. They differ while a transaction is open."""
+
+    #: The offset after the last record that all replicas have.
+    high_watermark: int
+    #: The offset after the last record that can be read: no open transaction begins before it.
+    last_stable: int
+
+
 @dataclass(frozen=True, slots=True)
 class PartitionState:
-    """Offsets of an owned partition; None: not known yet."""
+    """Offsets of an owned partition; None: not known yet. `end` is the high watermark.
+
+    `open_transaction`: how long one has held up the reading (s); 0: none does.
+    """
 
     end: int | None
     position: int | None
     committed: int | None
+    open_transaction: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +170,7 @@ class Consumer(Protocol):
     def request_ends(self, partitions: Iterable[Partition]) -> None:
         """Asks for the log ends of these; one question at a time, more are ignored until it is answered."""
 
-    def ends(self) -> dict[Partition, int]:
+    def ends(self) -> dict[Partition, LogEnd]:
         """Log ends that arrived since the last call."""
 
     def partitions(self) -> int | None:

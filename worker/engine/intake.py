@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from logging import INFO, WARNING
 from sys import getsizeof
 
@@ -14,6 +14,7 @@ from worker.core.outbox import Outbox
 from worker.core.ownership import Partition
 from worker.engine.commits import Commits
 from worker.engine.desk import Desk
+from worker.engine.transactions import OpenTransactions
 from worker.engine.view import View
 from worker.ports import Consumer, Content, Membership, Record, UnavailableError, Warn
 
@@ -43,6 +44,7 @@ class Intake:
     max_requests_per_second: float
     rejected: Callable[[Partition, Record, Invalid], None]
     warn: Warn
+    _transactions: OpenTransactions = field(default_factory=OpenTransactions)
     _next_tick: float = 0.0
     _next_ends: float = 0.0
     _owned: int = 0
@@ -145,13 +147,15 @@ class Intake:
                 if position is not None and (given_up := outbox.advance(partition, position, now)) is not None:
                     went_back.append((partition, position, given_up))
             for partition, end in ends.items():
-                outbox.set_end(partition, end, now)
+                outbox.set_end(partition, end.last_stable, now)
             outbox.tick(now)
             owned = list(outbox.owned)
             unknown = [partition for partition, owner in outbox.owned.items() if owner.end is None]
         for partition, position, given_up in went_back:
             _warn_of_another_log(partition, position, given_up)
         self.view.ends = {partition: end for partition, end in (self.view.ends | ends).items() if partition in owned}
+        self._transactions.sample(ends, owned, now)
+        self.view.open_transactions = self._transactions.seconds()
         if len(owned) != self._owned:
             self._owned, self._next_tick = len(owned), now  # the share of the rate has changed with it
         if unknown or now >= self._next_ends:

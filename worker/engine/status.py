@@ -76,10 +76,12 @@ class Status:
         if now >= outbox.lease_until:
             return states
         for partition, owner in outbox.owned.items():
-            end = self.view.ends.get(partition)
+            sample = self.view.ends.get(partition)
+            end = None if sample is None else sample.high_watermark
             if end is not None and owner.position is not None:
                 end = max(end, owner.position)  # what was read since the end was asked for
-            states[partition] = PartitionState(end, owner.position, owner.committed)
+            still = self.view.open_transactions.get(partition, 0.0)
+            states[partition] = PartitionState(end, owner.position, owner.committed, still)
         return states
 
 

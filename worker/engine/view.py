@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from worker.core.ownership import Partition
-from worker.ports import Membership
+from worker.ports import LogEnd, Membership
 
 
 @dataclass(slots=True)
@@ -24,7 +24,8 @@ class View:
     paused: frozenset[str] = frozenset()
     partitions: int | None = None
     missing_topics: tuple[str, ...] = ()
-    ends: dict[Partition, int] = field(default_factory=dict)
+    ends: dict[Partition, LogEnd] = field(default_factory=dict)
+    open_transactions: dict[Partition, float] = field(default_factory=dict)
     rebalances: Counter[str] = field(default_factory=Counter)
     commits: Counter[str] = field(default_factory=Counter)
 

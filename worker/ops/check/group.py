@@ -6,6 +6,7 @@ from worker.adapters.kafka.admin import CONSUMERS, Admin, GroupState
 from worker.core.ownership import Partition
 from worker.ops.check.finding import Finding, count, ok, red, warn
 from worker.ops.check.rights import rights
+from worker.ops.transactions import held_up
 from worker.settings import Kafka
 
 _NEEDS = frozenset({"READ"})
@@ -21,7 +22,9 @@ def check(admin: Admin, settings: Kafka) -> Iterator[Finding]:
     yield rights("group", name, group.operations, _NEEDS)
     usable = [partition for topic in topics.values() if topic.problem is None for partition in topic.partitions]
     leaderless = {partition for topic in topics.values() for partition in topic.leaderless}
-    yield from _lag(admin, settings, [partition for partition in usable if partition not in leaderless])
+    readable = [partition for partition in usable if partition not in leaderless]
+    yield from _lag(admin, settings, readable)
+    yield from _transactions(admin, readable)
 
 
 def _members(name: str, group: GroupState, partitions: int) -> Finding:
@@ -54,7 +57,7 @@ def _lag(admin: Admin, settings: Kafka, partitions: list[Partition]) -> Iterator
     if not partitions:
         return
     name = settings.group_id
-    committed, begins, ends = admin.committed(name), admin.begins(partitions), admin.ends(partitions)
+    committed, begins, ends = admin.committed(name), admin.begins(partitions), admin.high_watermarks(partitions)
     start = begins if settings.auto_offset_reset == "earliest" else ends
     lag = {str(at): max(0, ends[at] - max(committed.get(at, start[at]), begins[at])) for at in partitions}
     total = sum(lag.values())
@@ -74,6 +77,12 @@ def _lag(admin: Admin, settings: Kafka, partitions: list[Partition]) -> Iterator
         )
     else:
         yield ok("lag", name, f"{count(total, 'record')} not read and settled yet", **facts)
+
+
+def _transactions(admin: Admin, partitions: list[Partition]) -> Iterator[Finding]:
+    for partition, held in held_up(admin, partitions).items():
+        remedy = "kafka-transactions.sh find-hanging names its producer; end it there, or abort it"
+        yield warn("transactions", str(partition), str(held), remedy, offset=held.offset, records=held.records)
 
 
 def _start(settings: Kafka) -> str:
