@@ -61,7 +61,7 @@ def configuration() -> str:
 
 
 def _row(name: str, field: FieldInfo) -> str:
-    default = "**required**" if field.is_required() else "-" if field.default is None else f"`{field.default}`"
+    default = "**required**" if field.is_required() else "-" if field.default in (None, "") else f"`{field.default}`"
     secret = " **Secret.**" if notes(field)["secret"] else ""
     return f"| `{name}` | {default} | {allowed(field)} | {field.description}{secret} |"
 

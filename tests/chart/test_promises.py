@@ -256,6 +256,13 @@ def test_keda_asks_kafka_as_the_workers_do(helm: Helm) -> None:
     assert spec["configMapTargetRef"] == [{"parameter": "ca", "name": "trust-bundle", "key": "ca.crt"}]
 
 
+def test_keda_is_given_addresses_without_a_protocol(helm: Helm) -> None:
+    values = {"kafka": {"bootstrapServers": ["SASL_SSL://a:9092", "[fd00::1]:9092"]}}
+    found = helm.render(VALUES / "keda.yaml", values)
+    metadata = one(found, "ScaledObject")["spec"]["triggers"][0]["metadata"]
+    assert metadata["bootstrapServers"] == "a:9092,[fd00::1]:9092"
+
+
 def test_keda_uses_a_trigger_authentication_of_the_users_own(helm: Helm) -> None:
     values = {"autoscaling": {"keda": {"existingTriggerAuthentication": "mine"}}}
     found = helm.render(VALUES / "keda.yaml", values)

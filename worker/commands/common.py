@@ -34,7 +34,9 @@ def load_settings(reads: Sequence[str] = _EVERYTHING, *, warn: bool = True) -> "
     if "KAFKA_BOOTSTRAP_SERVERS" in stand_ins:
         stand_ins["KAFKA_BOOTSTRAP_SERVERS"] = "unread:1"
     try:
-        settings = load({name: value for name, value in os.environ.items() if name not in hidden} | stand_ins)
+        settings = load(
+            {name: value for name, value in os.environ.items() if name not in hidden} | stand_ins, unread=unread
+        )
     except SettingsError as error:
         problems = error.problems
     else:
