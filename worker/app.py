@@ -93,7 +93,11 @@ class Worker:
             desk, view, self._commits, decode, defaults, optico.max_requests_per_second, self._rejected, self._warn
         )
         self._api = CartApi(
-            optico.url, timeout=optico.timeout_seconds, concurrency=optico.max_concurrency, ca_file=optico.ca_file
+            optico.url,
+            timeout=optico.timeout_seconds,
+            concurrency=optico.max_concurrency,
+            ca_file=optico.ca_file,
+            max_connection_age=optico.max_connection_age_seconds,
         )
         self._sender = Sender(desk, self._api, optico.api_key, encode, defaults, metrics, self._warn)
         self._http = HealthServer(
