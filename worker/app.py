@@ -80,7 +80,7 @@ class Worker:
             dead_letters=kafka.dlq_topic is not None,
         )
         self._desk = desk = Desk(Outbox(rules))
-        self._view = view = View(beat_at=desk.clock())
+        self._view = view = View(beat_at=desk.clock(), last_events=dict.fromkeys(kafka.topics, 0.0))
         self._stop = threading.Event()
         self._told_to_stop = False
         self._crew = Crew(desk, view, optico.timeout_seconds, rebalance_timeout(kafka))

@@ -22,9 +22,13 @@ class UnavailableError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Whether all is well; if not, why, in words for a person."""
+    """Whether all is well; if not, why, in words for a person.
+
+    `last_events`: by topic, the time (UNIX seconds) of the last event that came since the start; 0: none did.
+    """
 
     reasons: tuple[str, ...] = ()
+    last_events: Mapping[str, float] | None = None
 
     @property
     def ok(self) -> bool:
@@ -172,6 +176,9 @@ class Consumer(Protocol):
 
     def ends(self) -> dict[Partition, LogEnd]:
         """Log ends that arrived since the last call."""
+
+    def without_offset(self) -> set[Partition]:
+        """Partitions that came since the last call and for which the group has no committed offset."""
 
     def partitions(self) -> int | None:
         """How many partitions the topics have altogether; None: not known yet."""

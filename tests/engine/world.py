@@ -305,6 +305,9 @@ class Member:
         ends = {partition: len(self.world.logs[partition].entries) for partition in asked}
         return {} if self.seat.cut else {partition: LogEnd(end, end) for partition, end in ends.items()}
 
+    def without_offset(self) -> set[Partition]:
+        return set()
+
     def partitions(self) -> int | None:
         return len(PARTITIONS)
 

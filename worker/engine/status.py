@@ -47,7 +47,7 @@ class Status:
         return Health(() if stalled is None else (stalled,))
 
     def readyz(self) -> Health:
-        return Health(tuple(self._not_ready()))
+        return Health(tuple(self._not_ready()), self.view.last_events)
 
     def _not_ready(self) -> list[str]:
         reasons = []
@@ -55,6 +55,7 @@ class Status:
             reasons.append("draining: the worker is stopping")
         if not self._in_group():
             reasons.append(f"not in the consumer group: {self.view.membership}")
+        reasons += [f"topic {topic} does not exist, or this user may not see it" for topic in self.view.missing_topics]
         with self.desk.outbox() as outbox:
             if outbox.gate.shut is Shut.INVALID_API_KEY:
                 reasons.append("the API refuses the key")

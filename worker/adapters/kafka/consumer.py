@@ -5,6 +5,7 @@ nowhere else. So no partition comes or goes while a batch is being taken in.
 """
 
 import time
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import structlog
@@ -54,6 +55,7 @@ class GroupConsumer:
         self._static = settings.group_instance_id is not None
         eager = settings.assignor != "cooperative-sticky"
         self._fenced_for = 0
+        self._without_offset: deque[Partition] = deque()
         # What starts before the lease has ended is over before the session is, unless that is very short.
         session = settings.session_timeout_ms / 1000
         self._lease = max(session - in_flight_at_most, session * 2 / 3)
@@ -86,7 +88,7 @@ class GroupConsumer:
         coordinator = self._consumer._coordinator
         watch_joins(self._consumer, self._listener.lose, tells_generation=self._joins_once_more)
         wait_for_heartbeats(coordinator)
-        read_notes(coordinator, rebalance)
+        read_notes(coordinator, rebalance, self._without_offset.append)
         self._heard = Heard(coordinator)
         self._log_ends = LogEnds(self._consumer)
         self._await_metadata(connect_timeout)
@@ -140,6 +142,9 @@ class GroupConsumer:
 
     def ends(self) -> dict[Partition, LogEnd]:
         return self._log_ends.answered()
+
+    def without_offset(self) -> set[Partition]:
+        return {self._without_offset.popleft() for _ in range(len(self._without_offset))}
 
     def partitions(self) -> int | None:
         counts = [self._consumer._cluster.partitions_for_topic(topic) for topic in self._topics]
