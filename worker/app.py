@@ -80,7 +80,7 @@ class Worker:
             dead_letters=kafka.dlq_topic is not None,
         )
         self._desk = desk = Desk(Outbox(rules))
-        self._view = view = View(beat_at=desk.clock())
+        self._view = view = View(beat_at=desk.clock(), last_events=dict.fromkeys(kafka.topics, 0.0))
         self._stop = threading.Event()
         self._told_to_stop = False
         self._crew = Crew(desk, view, optico.timeout_seconds, rebalance_timeout(kafka))
@@ -93,7 +93,11 @@ class Worker:
             desk, view, self._commits, read, reading, optico.max_requests_per_second, self._rejected, self._warn
         )
         self._api = CartApi(
-            optico.url, timeout=optico.timeout_seconds, concurrency=optico.max_concurrency, ca_file=optico.ca_file
+            optico.url,
+            timeout=optico.timeout_seconds,
+            concurrency=optico.max_concurrency,
+            ca_file=optico.ca_file,
+            max_connection_age=optico.max_connection_age_seconds,
         )
         self._sender = Sender(desk, self._api, optico.api_key, encoder(reading), metrics, self._warn)
         self._http = HealthServer(

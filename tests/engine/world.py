@@ -33,7 +33,7 @@ from worker.engine.sender import Sender, encoder
 from worker.engine.status import Status
 from worker.engine.view import View
 from worker.formats import ReadConfig, read
-from worker.ports import Membership, UnavailableError
+from worker.ports import LogEnd, Membership, UnavailableError
 from worker.settings.secret import ApiKey
 
 #: Marked, and different once it is encoded: either form is looked for.
@@ -300,9 +300,13 @@ class Member:
     def request_ends(self, partitions: Iterable[Partition]) -> None:
         self._asked = list(partitions)
 
-    def ends(self) -> dict[Partition, int]:
+    def ends(self) -> dict[Partition, LogEnd]:
         asked, self._asked = self._asked, []
-        return {} if self.seat.cut else {partition: len(self.world.logs[partition].entries) for partition in asked}
+        ends = {partition: len(self.world.logs[partition].entries) for partition in asked}
+        return {} if self.seat.cut else {partition: LogEnd(end, end) for partition, end in ends.items()}
+
+    def without_offset(self) -> set[Partition]:
+        return set()
 
     def partitions(self) -> int | None:
         return len(PARTITIONS)
