@@ -11,7 +11,7 @@ from worker.ports import Membership, TooLarge
 
 
 def batch(first: int, *ids: str) -> list[Kept]:
-    return [Kept(offset, value(cart(id=entity))) for offset, entity in enumerate(ids, first)]
+    return [Kept(offset, value(cart(id=entity)), f"cart:{entity}".encode()) for offset, entity in enumerate(ids, first)]
 
 
 def test_a_log_that_went_back_is_cut_where_the_batch_starts_also_if_its_start_is_overtaken() -> None:

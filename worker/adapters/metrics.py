@@ -42,8 +42,9 @@ HELP: Mapping[str, str] = {
     "pending_entities": "Entities with anything unsettled, and rejected events that await their dead letter.",
     "pending_bytes": "Memory that unsettled events take, about.",
     "oldest_unsettled_seconds": "Time since the oldest unsettled event was read; 0: there is none.",
-    "consumer_lag": "Log end less committed offset.",
-    "unread_records": "Log end less next offset to read.",
+    "consumer_lag": "Log end offset (high watermark) minus committed offset.",
+    "unread_records": "Log end offset (high watermark) minus next offset to read.",
+    "open_transaction_seconds": "Time for which an open transaction has held up reading at one offset; 0: none does.",
     "committed_offset": "Committed offset.",
     "assigned_partitions": "Partitions that this worker owns.",
     "intake_paused": "1 while reading is paused for this reason.",
@@ -58,7 +59,7 @@ HELP: Mapping[str, str] = {
 
 #: Labels of series that exist only once there is a partition.
 LABELS: Mapping[str, tuple[str, ...]] = dict.fromkeys(
-    ("consumer_lag", "unread_records", "committed_offset"), ("topic", "partition")
+    ("consumer_lag", "unread_records", "committed_offset", "open_transaction_seconds"), ("topic", "partition")
 )
 
 
@@ -171,7 +172,7 @@ def _flags(name: str, reasons: tuple[str, ...], active: Iterable[str]) -> Metric
 
 
 def _partitions(snapshot: Snapshot) -> Iterator[Metric]:
-    lag, unread, committed = (
+    lag, unread, committed, still = (
         GaugeMetricFamily(PREFIX + name, HELP[name], labels=labels) for name, labels in LABELS.items()
     )
     for partition, state in snapshot.partitions.items():
@@ -182,4 +183,5 @@ def _partitions(snapshot: Snapshot) -> Iterator[Metric]:
             lag.add_metric(labels, max(0, state.end - state.committed))
         if state.end is not None and state.position is not None:
             unread.add_metric(labels, max(0, state.end - state.position))
-    yield from (lag, unread, committed)
+        still.add_metric(labels, state.open_transaction)
+    yield from (lag, unread, committed, still)

@@ -53,7 +53,11 @@ class Dispatch:
         self._failure: str | None = None
         self._limited = RateLimited(limit=5, interval=10.0)
         self._api = CartApi(
-            optico.url, timeout=optico.timeout_seconds, concurrency=optico.max_concurrency, ca_file=optico.ca_file
+            optico.url,
+            timeout=optico.timeout_seconds,
+            concurrency=optico.max_concurrency,
+            ca_file=optico.ca_file,
+            max_connection_age=optico.max_connection_age_seconds,
         )
         self._reading = settings.reading()
         self._sender = Sender(self._desk, self._api, optico.api_key, self._encode, _Unmeasured(), self._warn)

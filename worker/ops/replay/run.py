@@ -96,8 +96,9 @@ def _replay(settings: Settings, order: Order, range_: Mapping[Partition, Span]) 
             entities = 2 * settings.optico.max_concurrency + int(order.per_second or _ROOM_WITHOUT_LIMIT)
             feed = Feed(Reading(again, settings.reading(), reading.stopped, reading.show), starts)
             stops = {partition: span.stop for partition, span in range_.items()}
-            room = Room(entities, settings.worker.max_pending_bytes)
-            replay = Alongside(survey, reading, feed, dispatch, progress, room, stops)
+            replay = Alongside(
+                survey, reading, feed, dispatch, progress, Room(entities, settings.worker.max_pending_bytes), stops
+            )
             try:
                 replay.run()
             except KeyboardInterrupt:
