@@ -21,8 +21,9 @@ from worker.adapters.kafka.records import HEADER_OVERHEAD, MAX_BATCH_BYTES, Batc
 from worker.core.ownership import Partition
 from worker.ports import FatalError, TooLarge
 
-#: What the records of one poll come to, about (bytes).
-POLL_BYTES = 8 * 1024 * 1024
+#: What the records of one poll come to, about (bytes). To read megabytes of events takes a good part of a second, in
+#: which nothing else of the poll loop's work is done. Of usual events `max_poll_records` come to less.
+POLL_BYTES = 1024 * 1024
 #: A partition that was left at a batch that is too large is looked at again (s): retention may have removed it.
 RETRY_AFTER = 60.0
 
