@@ -13,6 +13,10 @@ _Schema = dict[str, Any]
 _STRING: Final[_Schema] = {"type": "string"}
 _NOT_EMPTY: Final[_Schema] = {"type": "string", "minLength": 1}
 _NULL: Final[_Schema] = {"type": "null"}
+#: Whatever holds nothing, then what may hold something. Said type by type, because generators of types take a schema
+#: without a type for an object.
+_PLAIN: Final[list[_Schema]] = [_STRING, {"type": "number"}, {"type": "boolean"}, _NULL]
+_ANY: Final[list[_Schema]] = [*_PLAIN, {"type": "array", "items": {}}, {"type": "object", "additionalProperties": True}]
 #: `$` lets a final line feed pass in some languages: no pattern here has white space.
 _NO_SPACE: Final[_Schema] = {"not": {"type": "string", "pattern": "\\s"}}
 _ID: Final[_Schema] = {"anyOf": [_NOT_EMPTY, {"type": "integer"}]}
@@ -59,6 +63,10 @@ def _object(properties: _Schema, *required: str, **more: Any) -> _Schema:
     return {"type": "object", "properties": properties, "required": list(required), **more}
 
 
+def _any(description: str) -> _Schema:
+    return {"description": description, "anyOf": _ANY}
+
+
 def _text(pattern: str) -> _Schema:
     return {"type": "string", "pattern": pattern, **_NO_SPACE}
 
@@ -73,7 +81,7 @@ def _common() -> _Schema:
         },
         "call_id": _CALL_ID,
         "agent": {"description": "The agent's user name.", "anyOf": [_STRING, _NULL]},
-        "occurred_at": {"description": "ISO 8601 or UNIX seconds, for freshness; else the record's timestamp counts."},
+        "occurred_at": _any("ISO 8601 or UNIX seconds, for freshness; else the record's timestamp counts."),
     }
 
 
@@ -109,9 +117,9 @@ def _product() -> _Schema:
 
 def _cs_cart_cart() -> _Schema:
     cart = {
-        "user_id": {"description": "The cart's id, unless the envelope has an `id`."},
+        "user_id": _any("The cart's id, unless the envelope has an `id`."),
         "order_id": {"description": "None: the cart has not been checked out.", **_NO_ID},
-        "user_data": {"description": "Of a registered user; empty for a guest."},
+        "user_data": _any("Of a registered user; empty for a guest."),
         "products": _cs_cart_products(least=0),
     }
     return _envelope(_object(cart, "products"))
@@ -119,9 +127,9 @@ def _cs_cart_cart() -> _Schema:
 
 def _cs_cart_order() -> _Schema:
     order = {
-        "user_id": {"description": "The cart's id, unless the envelope has an `id`."},
+        "user_id": _any("The cart's id, unless the envelope has an `id`."),
         "order_id": {"description": "The order's id.", **_USABLE_ID},
-        "status": {"description": "Counts if the envelope has none."},
+        "status": _any("Counts if the envelope has none."),
         "products": _cs_cart_products(least=1),
     }
     of_the_envelope = _object({"status": _NOT_EMPTY}, "status")
@@ -136,7 +144,7 @@ def _envelope(cart: _Schema, *rules: _Schema) -> _Schema:
         "source": {"const": "cs-cart"},
         "id": {"description": "The cart's id; none: the cart's `user_id` is it.", "anyOf": [_USABLE_ID, _NO_ID]},
         **_common(),
-        "status": {"description": "Of an order; a cart has none."},
+        "status": _any("Of an order; a cart has none."),
         "cart": cart,
     }
     return _object(properties, "source", "visit_id", "currency", "cart", allOf=[{"anyOf": [own, users]}, *rules])
@@ -158,9 +166,9 @@ def _cs_cart_product() -> _Schema:
         "product": _NOT_EMPTY,
         "amount": {"anyOf": [{"type": "integer"}, _text(number.QUANTITY_TEXT)]},
         "price": {"anyOf": [{"type": "number"}, _text(number.PRICE_TEXT)]},
-        "options": {"description": "The selected options, which become details of the product."},
-        "product_options": {"description": "As `options`, where CS-Cart writes them so."},
-        "extra": {"description": "CS-Cart's own."},
+        "options": _any("The selected options, which become details of the product."),
+        "product_options": _any("As `options`, where CS-Cart writes them so."),
+        "extra": _any("CS-Cart's own."),
     }
     return _object(described, "product_id", "product", "amount", "price", anyOf=list(_options_rules()))
 
@@ -170,7 +178,7 @@ def _options_rules() -> list[_Schema]:
     unnamed, named = _unnamed(), _named()
     both = ("options", "product_options")
     nowhere = _object(dict.fromkeys(both, _EMPTY))
-    not_in_extra = {"anyOf": [{"not": {"type": "object"}}, nowhere]}
+    not_in_extra = {"anyOf": [*_PLAIN, {"type": "array"}, nowhere]}
     in_extra_options = _object({"options": named}, "options")
     in_extra = _object({"options": unnamed, "product_options": named}, "product_options")
     return [
@@ -197,7 +205,7 @@ def _unnamed() -> _Schema:
         "anyOf": [
             {"type": "array", "items": no_option},
             {"type": "object", "additionalProperties": no_option},
-            {"not": {"anyOf": [{"type": "array"}, {"type": "object"}]}},
+            *_PLAIN,
         ]
     }
 
@@ -206,8 +214,8 @@ def _cs_cart_option() -> _Schema:
     return _object(
         {
             "option_name": {"anyOf": [_NOT_EMPTY, {"type": "number"}]},
-            "variant_name": {"description": "The value that is shown, if there is one."},
-            "value": {"description": "The value, if there is no variant_name."},
+            "variant_name": _any("The value that is shown, if there is one."),
+            "value": _any("The value, if there is no variant_name."),
         },
         "option_name",
     )
