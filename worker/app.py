@@ -16,7 +16,7 @@ from worker.adapters.kafka import DeadLetterTopic, GroupConsumer, rebalance_time
 from worker.adapters.logs import Mask, RateLimited
 from worker.adapters.metrics import Metrics
 from worker.core.event import Invalid
-from worker.core.lane import Delivery
+from worker.core.large import at_once
 from worker.core.outbox import Outbox
 from worker.core.ownership import Partition
 from worker.core.rules import Rules
@@ -27,10 +27,10 @@ from worker.engine.intake import Intake
 from worker.engine.postman import Postman
 from worker.engine.rebalance import Rebalancer
 from worker.engine.retry import delays
-from worker.engine.sender import Sender
+from worker.engine.sender import Sender, encoder
 from worker.engine.status import Status
 from worker.engine.view import View
-from worker.formats import Form, ReadConfig, encode, read
+from worker.formats import read
 from worker.ports import Consumer, FatalError, Membership, Record, UnavailableError
 from worker.settings import Settings
 
@@ -77,11 +77,12 @@ class Worker:
             window=own.collapse_window_ms / 1000,
             max_pending=own.max_pending,
             max_pending_bytes=own.max_pending_bytes,
+            large_at_once=at_once(optico.max_concurrency),
             max_attempts=own.max_attempts,
             dead_letters=kafka.dlq_topic is not None,
         )
         self._desk = desk = Desk(Outbox(rules))
-        self._view = view = View(beat_at=desk.clock())
+        self._view = view = View(beat_at=desk.clock(), last_events=dict.fromkeys(kafka.topics, 0.0))
         self._stop = threading.Event()
         self._told_to_stop = False
         self._crew = Crew(desk, view, optico.timeout_seconds, rebalance_timeout(kafka))
@@ -94,9 +95,13 @@ class Worker:
             desk, view, self._commits, read, reading, optico.max_requests_per_second, self._rejected, self._warn
         )
         self._api = CartApi(
-            optico.url, timeout=optico.timeout_seconds, concurrency=optico.max_concurrency, ca_file=optico.ca_file
+            optico.url,
+            timeout=optico.timeout_seconds,
+            concurrency=optico.max_concurrency,
+            ca_file=optico.ca_file,
+            max_connection_age=optico.max_connection_age_seconds,
         )
-        self._sender = Sender(desk, self._api, optico.api_key, _encoder(reading), metrics, self._warn)
+        self._sender = Sender(desk, self._api, optico.api_key, encoder(reading), metrics, self._warn)
         self._http = HealthServer(
             own.http_host,
             own.http_port,
@@ -262,13 +267,3 @@ class Worker:
 
     def _count_rebalance(self, kind: str) -> None:
         self._view.rebalances[kind] += 1
-
-
-def _encoder(reading: ReadConfig) -> Callable[[Delivery, str], Form]:
-    """The request of a delivery, with the key. Ids get the prefix of the record's topic."""
-
-    def of(delivery: Delivery, key: str) -> Form:
-        topic = delivery.event.owner.partition.topic
-        return encode(delivery.event.payload.value, reading.for_topic(topic), key)
-
-    return of

@@ -14,6 +14,7 @@ from worker.formats.repairs import LABELS as LABELS_OF_REPAIRS
 from worker.ports import Snapshot
 
 PREFIX = "optico_worker_"
+_INTAKE_PAUSED = ("max_pending", "max_pending_bytes", "dead_letter", "too_large")
 KINDS = ("cart", "order")
 ENTITIES = (*KINDS, "unknown")
 #: A request that times out ends just after its deadline, 5 s by default: an edge close above tells that from slow ones.
@@ -41,8 +42,9 @@ HELP: Mapping[str, str] = {
     "pending_entities": "Entities with anything unsettled, and rejected events that await their dead letter.",
     "pending_bytes": "Memory that unsettled events take, about.",
     "oldest_unsettled_seconds": "Time since the oldest unsettled event was read; 0: there is none.",
-    "consumer_lag": "Log end less committed offset.",
-    "unread_records": "Log end less next offset to read.",
+    "consumer_lag": "Log end offset (high watermark) minus committed offset.",
+    "unread_records": "Log end offset (high watermark) minus next offset to read.",
+    "open_transaction_seconds": "Time for which an open transaction has held up reading at one offset; 0: none does.",
     "committed_offset": "Committed offset.",
     "assigned_partitions": "Partitions that this worker owns.",
     "intake_paused": "1 while reading is paused for this reason.",
@@ -57,7 +59,7 @@ HELP: Mapping[str, str] = {
 
 #: Labels of series that exist only once there is a partition.
 LABELS: Mapping[str, tuple[str, ...]] = dict.fromkeys(
-    ("consumer_lag", "unread_records", "committed_offset"), ("topic", "partition")
+    ("consumer_lag", "unread_records", "committed_offset", "open_transaction_seconds"), ("topic", "partition")
 )
 
 
@@ -155,7 +157,7 @@ def _gauges(snapshot: Snapshot) -> Iterator[Metric]:
     yield _gauge("oldest_unsettled_seconds", snapshot.oldest_unsettled)
     yield _gauge("assigned_partitions", len(snapshot.partitions))
     yield _gauge("last_poll_timestamp_seconds", snapshot.polled_at)
-    yield _flags("intake_paused", ("max_pending", "max_pending_bytes", "dead_letter"), snapshot.intake_paused)
+    yield _flags("intake_paused", _INTAKE_PAUSED, snapshot.intake_paused)
     yield _flags("sending_paused", ("outage", "invalid_api_key", "retry_after"), snapshot.sending_paused)
     build = GaugeMetricFamily(PREFIX + "build_info", HELP["build_info"], labels=["version", "python"])
     build.add_metric([__version__, platform.python_version()], 1)
@@ -170,7 +172,7 @@ def _flags(name: str, reasons: tuple[str, ...], active: Iterable[str]) -> Metric
 
 
 def _partitions(snapshot: Snapshot) -> Iterator[Metric]:
-    lag, unread, committed = (
+    lag, unread, committed, still = (
         GaugeMetricFamily(PREFIX + name, HELP[name], labels=labels) for name, labels in LABELS.items()
     )
     for partition, state in snapshot.partitions.items():
@@ -181,4 +183,5 @@ def _partitions(snapshot: Snapshot) -> Iterator[Metric]:
             lag.add_metric(labels, max(0, state.end - state.committed))
         if state.end is not None and state.position is not None:
             unread.add_metric(labels, max(0, state.end - state.position))
-    yield from (lag, unread, committed)
+        still.add_metric(labels, state.open_transaction)
+    yield from (lag, unread, committed, still)

@@ -34,21 +34,21 @@ class Notices:
         records: Sequence[Record],
         read: Sequence[Event | Skipped | Invalid],
         config: ReadConfig,
-    ) -> Noticed:
-        """What is noticed of a batch: `read` is what the records mean."""
-        repairs: Counter[str] = Counter()
+    ) -> Noticed | None:
+        """What is noticed of a batch, if anything is. `read` is what the records mean."""
+        repairs: list[str] = []
         mismatches = 0
         prefix = len(config.id_prefix)
-        for record, one in zip(records, read, strict=True):
+        for at, one in enumerate(read):
             if isinstance(one, Invalid):
                 continue
             if one.repairs:
-                repairs.update(one.repairs.keys())
+                repairs += one.repairs
             entity = one.entity
-            if entity is not None and record.key != f"{entity[0]}:{entity[1][prefix:]}".encode():
+            if entity is not None and records[at].key != f"{entity[0]}:{entity[1][prefix:]}".encode():
                 mismatches += 1
-                self._warn(partition, record)
-        return Noticed(repairs, mismatches)
+                self._warn(partition, records[at])
+        return Noticed(Counter(repairs), mismatches) if repairs or mismatches else None
 
     def _warn(self, partition: Partition, record: Record) -> None:
         if partition.topic in self._warned:

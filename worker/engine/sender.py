@@ -13,13 +13,16 @@ from worker.core.lane import Delivery
 from worker.core.outcome import Outcome, Result
 from worker.core.rules import Settled
 from worker.engine.desk import Desk
-from worker.formats import Form
+from worker.formats import Form, ReadConfig, encode
 from worker.ports import Api, Measure, Warn
 
 log = structlog.get_logger(__name__)
 
 #: From so many counted attempts on an event that keeps failing is named, some minutes after the first.
 FAILS_OFTEN = 10
+
+
+Encode = Callable[[Delivery, str], Form]
 
 
 class Key(Protocol):
@@ -37,7 +40,7 @@ class Sender:
     desk: Desk
     api: Api
     key: Key
-    encode: Callable[[Delivery, str], Form]
+    encode: Encode
     measure: Measure
     warn: Warn
 
@@ -56,6 +59,8 @@ class Sender:
             self._reload_key()
         try:
             form = self.encode(delivery, self.key.value)
+        except MemoryError:
+            raise  # not the event's fault: the process ends, and whoever starts next reads the event again
         except Exception as error:
             log.exception("an event was taken in and can't be encoded: a bug", **_where(delivery))
             message = f"can't be encoded: {type(error).__name__}"
@@ -96,6 +101,16 @@ class Sender:
             )
         elif outcome.result is not Result.DELIVERED:
             log.debug("a request failed", reason=outcome.reason, retry_in=settled.retry_in, **_where(delivery))
+
+
+def encoder(config: ReadConfig) -> Encode:
+    """What makes the request of a delivery, given the key. Ids get the prefix of the record's topic."""
+
+    def of(delivery: Delivery, key: str) -> Form:
+        topic = delivery.event.owner.partition.topic
+        return encode(delivery.event.payload.value, config.for_topic(topic), key)
+
+    return of
 
 
 def _sequel(settled: Settled) -> str:

@@ -18,7 +18,7 @@ from worker.formats.config import Limits, ReadConfig
 from worker.settings.fields import allowed, notes
 from worker.settings.model import FIELDS, GROUPS, Kafka, Optico, Worker
 from worker.settings.rules import contradictions
-from worker.settings.unknown import unknown
+from worker.settings.unknown import misspelt, unknown
 from worker.settings.unusual import unusual
 from worker.settings.variables import Origin, Values, read, shown
 
@@ -103,7 +103,7 @@ def load(environ: Mapping[str, str], *, unread: Collection[str] = ()) -> Setting
     try:
         parsed = _Environment.model_validate(values.found)
     except ValidationError as error:
-        problems += _problems(error, values)
+        problems += _problems(error, values, environ)
     problems += contradictions(values, {name for name, _ in problems} | {*unread})
     if problems or parsed is None:
         # Here, and not where it was caught: the library's error holds the values.
@@ -113,11 +113,13 @@ def load(environ: Mapping[str, str], *, unread: Collection[str] = ()) -> Setting
     return Settings(parsed.kafka, parsed.optico, parsed.worker, MappingProxyType(values.origins), warnings)
 
 
-def _problems(error: ValidationError, values: Values) -> Iterator[tuple[str, str]]:
+def _problems(error: ValidationError, values: Values, environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for detail in error.errors(include_url=False):
         group, name, *place = detail["loc"]
         variable = f"{group}_{name}".upper()
-        if variable not in values.problems:
+        if detail["type"] == "missing" and (given := misspelt(variable, environ, list(FIELDS))) is not None:
+            yield variable, f"{variable}: is required, but not set; {given} is set, but unknown: correct its name"
+        elif variable not in values.problems:
             which = f"entry {place[0] + 1} " if place and isinstance(place[0], int) and not _shown(variable) else ""
             yield variable, f"{variable}: {which}{_message(variable, dict(detail), values)}"
 
