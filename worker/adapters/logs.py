@@ -68,10 +68,13 @@ def take_over_tracebacks() -> None:
 
 
 def _quieten_kafka(handler: logging.Handler, threshold: int) -> None:
-    """The client tells each lost connection ten times over, and all of it again at each attempt."""
+    """The client tells each lost connection ten times over, and all of it again at each attempt.
+
+    What it does in good order says nothing of an event, at no level.
+    """
     debug = threshold == logging.DEBUG
     # At its own debug level the client writes whole frames, and so whole events.
-    logging.getLogger("kafka").setLevel(logging.INFO if debug else max(threshold, logging.WARNING))
+    logging.getLogger("kafka").setLevel(max(threshold, logging.WARNING))
     for name in ("transport", "connection", "selector"):
         logging.getLogger(f"kafka.net.{name}").setLevel(logging.NOTSET if debug else logging.CRITICAL)
     if not debug:
