@@ -3,6 +3,7 @@
 import contextlib
 import json
 import logging
+import re
 import sys
 import threading
 import time
@@ -26,6 +27,11 @@ MASK = "***"
 #: So many of a secret's first characters, at the end of a text, are taken for it.
 _LEAST_OF_A_CUT = 6
 _DEEPEST = 8
+#: What the client says of a topic that does not exist, which the worker says itself, and of what it was doing when it
+#: was closed.
+_NEEDLESS = re.compile(
+    r"Topic \S+ not found in cluster metadata|No partition metadata for topic|[A-Z][\w ]*:? failed:? Cancelled"
+)
 
 
 def configure(
@@ -73,6 +79,7 @@ def _quieten_kafka(handler: logging.Handler, threshold: int) -> None:
     What it does in good order says nothing of an event, at no level.
     """
     debug = threshold == logging.DEBUG
+    handler.addFilter(lambda line: not (line.name.startswith("kafka.") and _NEEDLESS.match(line.getMessage())))
     # At its own debug level the client writes whole frames, and so whole events.
     logging.getLogger("kafka").setLevel(max(threshold, logging.WARNING))
     for name in ("transport", "connection", "selector"):
