@@ -127,6 +127,9 @@ REFUSED: dict[str, Values] = {
     "podLabels sets app.kubernetes.io/name, by which the workers are selected: leave it out.": {
         "podLabels": {"app.kubernetes.io/name": "mine"}
     },
+    "replay.podLabels sets app.kubernetes.io/component, by which the workers are selected: leave it out.": {
+        "replay": {"podLabels": {"app.kubernetes.io/component": "worker"}}
+    },
     "extraVolumes has a volume named files, which the chart has already: name it otherwise.": {
         "extraVolumes": [{"name": "files", "emptyDir": {}}]
     },

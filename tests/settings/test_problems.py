@@ -103,6 +103,22 @@ def test_a_missing_required_variable_is_named_whether_unset_or_empty(name: str) 
     assert problems(**{name: ""}) == list(caught.value.problems)
 
 
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("KAFKA_BOOTSTRAP_SERVERS", "KAFKA_BOOTSTRAP_SERVER"),
+        ("KAFKA_TOPICS", "KAFKA_TOPIC"),
+        ("KAFKA_TOPICS", "WORKER_TOPICS"),
+        ("OPTICO_API_KEY", "OPTICO_KEY"),
+        ("OPTICO_API_KEY", "OPTICO_API_KEYS_FILE"),
+    ],
+)
+def test_a_required_variable_that_was_misspelt_is_named_with_its_misspelling(name: str, given: str) -> None:
+    assert only_problem(**{name: "", given: "fake-value"}) == (
+        f"{name}: is required, but not set; {given} is set, but unknown: correct its name"
+    )
+
+
 def test_every_problem_is_named_at_once_in_the_order_of_the_documentation() -> None:
     found = problems(
         WORKER_LOG_LEVEL="loud",

@@ -10,9 +10,11 @@ from prometheus_client.registry import Collector
 
 from worker import __version__
 from worker.core.outcome import REJECTION_REASONS, RETRY_REASONS, Result
+from worker.formats.repairs import LABELS as LABELS_OF_REPAIRS
 from worker.ports import Snapshot
 
 PREFIX = "optico_worker_"
+_INTAKE_PAUSED = ("max_pending", "max_pending_bytes", "dead_letter", "too_large")
 KINDS = ("cart", "order")
 ENTITIES = (*KINDS, "unknown")
 #: A request that times out ends just after its deadline, 5 s by default: an edge close above tells that from slow ones.
@@ -26,6 +28,8 @@ HELP: Mapping[str, str] = {
     "events_consumed_total": "Records read.",
     "events_collapsed_total": "Events that a newer one of the same entity replaced before they were sent.",
     "events_skipped_total": "Records with nothing to send.",
+    "events_repaired_total": "Events that were read in spite of a deviation, once for each kind of it.",
+    "records_key_mismatch_total": "Records without a key, or with a key that is not their entity.",
     "events_delivered_total": "Events that the API accepted and that are settled.",
     "events_rejected_total": "Events that will never be sent, or not again.",
     "events_released_total": "Unsettled events given up with their partition; its next owner reads them again.",
@@ -114,6 +118,12 @@ class _Snapshots(Collector):
         yield _counter("events_consumed", ["topic"], counts.consumed, [(topic,) for topic in self._topics])
         yield _counter("events_collapsed", ["entity"], counts.collapsed, kinds)
         yield _counter("events_skipped", ["reason"], counts.skipped, [("tombstone",), ("empty_products",)])
+        yield _counter("events_repaired", ["repair"], counts.repaired, [(label,) for label in LABELS_OF_REPAIRS])
+        yield CounterMetricFamily(
+            PREFIX + "records_key_mismatch",
+            HELP["records_key_mismatch_total"],
+            value=counts.key_mismatches.total(),
+        )
         yield _counter("events_delivered", ["entity"], counts.delivered, kinds)
         pairs = [(entity, reason) for entity in ENTITIES for reason in REJECTION_REASONS]
         yield _counter("events_rejected", ["entity", "reason"], counts.rejected, pairs)
@@ -147,7 +157,7 @@ def _gauges(snapshot: Snapshot) -> Iterator[Metric]:
     yield _gauge("oldest_unsettled_seconds", snapshot.oldest_unsettled)
     yield _gauge("assigned_partitions", len(snapshot.partitions))
     yield _gauge("last_poll_timestamp_seconds", snapshot.polled_at)
-    yield _flags("intake_paused", ("max_pending", "max_pending_bytes", "dead_letter"), snapshot.intake_paused)
+    yield _flags("intake_paused", _INTAKE_PAUSED, snapshot.intake_paused)
     yield _flags("sending_paused", ("outage", "invalid_api_key", "retry_after"), snapshot.sending_paused)
     build = GaugeMetricFamily(PREFIX + "build_info", HELP["build_info"], labels=["version", "python"])
     build.add_metric([__version__, platform.python_version()], 1)

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import quote_plus
 
 from pydantic import ValidationError
 from pydantic_settings import (
@@ -13,10 +14,11 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from worker.formats.config import Limits, ReadConfig
 from worker.settings.fields import allowed, notes
 from worker.settings.model import FIELDS, GROUPS, Kafka, Optico, Worker
 from worker.settings.rules import contradictions
-from worker.settings.unknown import unknown
+from worker.settings.unknown import misspelt, unknown
 from worker.settings.unusual import unusual
 from worker.settings.variables import Origin, Values, read, shown
 
@@ -38,6 +40,19 @@ class Settings:
     worker: Worker
     origins: Mapping[str, Origin]
     warnings: tuple[str, ...]
+
+    def reading(self) -> ReadConfig:
+        """How events are read: the variables that lay that down."""
+        own, optico = self.worker, self.optico
+        return ReadConfig(
+            default_currency=own.default_currency,
+            default_order_status=own.default_order_status,
+            order_statuses=own.order_status_map,
+            emptied_cart_name=own.emptied_cart_name,
+            cs_cart_id_fields=own.cs_cart_id_fields,
+            id_prefixes=own.id_prefixes,
+            limits=Limits(optico.max_fields, optico.max_body_bytes, len(quote_plus(optico.api_key.value))),
+        )
 
     def secrets(self) -> frozenset[str]:
         """Every secret, keys that were replaced meanwhile included: what must appear in no log line."""
@@ -88,7 +103,7 @@ def load(environ: Mapping[str, str], *, unread: Collection[str] = ()) -> Setting
     try:
         parsed = _Environment.model_validate(values.found)
     except ValidationError as error:
-        problems += _problems(error, values)
+        problems += _problems(error, values, environ)
     problems += contradictions(values, {name for name, _ in problems} | {*unread})
     if problems or parsed is None:
         # Here, and not where it was caught: the library's error holds the values.
@@ -98,11 +113,13 @@ def load(environ: Mapping[str, str], *, unread: Collection[str] = ()) -> Setting
     return Settings(parsed.kafka, parsed.optico, parsed.worker, MappingProxyType(values.origins), warnings)
 
 
-def _problems(error: ValidationError, values: Values) -> Iterator[tuple[str, str]]:
+def _problems(error: ValidationError, values: Values, environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for detail in error.errors(include_url=False):
         group, name, *place = detail["loc"]
         variable = f"{group}_{name}".upper()
-        if variable not in values.problems:
+        if detail["type"] == "missing" and (given := misspelt(variable, environ, list(FIELDS))) is not None:
+            yield variable, f"{variable}: is required, but not set; {given} is set, but unknown: correct its name"
+        elif variable not in values.problems:
             which = f"entry {place[0] + 1} " if place and isinstance(place[0], int) and not _shown(variable) else ""
             yield variable, f"{variable}: {which}{_message(variable, dict(detail), values)}"
 

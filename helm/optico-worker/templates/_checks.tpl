@@ -188,7 +188,7 @@ worker.idPrefixes names {{ $topic }}, which is not one of kafka.topics: correct 
 {{- if and $limit $bytes (lt (int64 $bytes) $needed) }}
 resources.limits.memory is {{ $limit }}, but worker.maxPendingBytes and 160 MiB besides are {{ div (add $needed 1048575) 1048576 }}Mi: raise the one or lower the other.
 {{- end }}
-{{- range $path, $labels := dict "podLabels" .Values.podLabels "commonLabels" .Values.commonLabels }}
+{{- range $path, $labels := dict "podLabels" .Values.podLabels "commonLabels" .Values.commonLabels "replay.podLabels" .Values.replay.podLabels "helmTest.podLabels" .Values.helmTest.podLabels }}
 {{- range list "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/component" }}
 {{- if hasKey $labels . }}
 {{ $path }} sets {{ . }}, by which the workers are selected: leave it out.
