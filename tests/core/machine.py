@@ -550,7 +550,7 @@ def _decoded(record: Record) -> Event | Skipped | Invalid:
         return Skipped("empty_products")
     if record.nature == "invalid":
         return Invalid("invalid_event", "unknown", "", "an object")
-    return Event(record.entity, None, 1)
+    return Event(record.entity)
 
 
 def profile(examples: int, steps: int, phases: Sequence[Phase] = tuple(Phase)) -> settings:

@@ -8,12 +8,11 @@ import pytest
 from tests.core.support import SERVER_ERROR, A, B, Box, box
 from tests.engine.test_hot_path import Accepts, Key
 from tests.formats.events import cart, value
-from worker.core.event import Defaults
 from worker.core.lane import Delivery
 from worker.core.outcome import DELIVERED, Outcome
 from worker.core.rules import Settled
-from worker.engine.sender import FAILS_OFTEN, Sender
-from worker.formats import encode
+from worker.engine.sender import FAILS_OFTEN, Sender, encoder
+from worker.formats import ReadConfig
 from worker.ports import Content
 
 EVENT = Content(value(cart()), None, (), 0)
@@ -55,7 +54,7 @@ def sent(failures: int, *, dead_letters: bool) -> list[dict[str, Any]]:
     made = box(dead_letters=dead_letters)
     made.add(A)
     desk = Poisoned(made, failures)
-    Sender(cast(Any, desk), desk, Key(), encode, Defaults(), Accepts(), desk.warn).run()
+    Sender(cast(Any, desk), desk, Key(), encoder(ReadConfig()), Accepts(), desk.warn).run()
     return desk.warned
 
 

@@ -4,10 +4,11 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from worker.core.event import Defaults, Event, Invalid, Skipped
-from worker.formats import decode, pairs
+from worker.core.event import Event, Invalid, Skipped
+from worker.formats import ReadConfig, encode, read
 
-NO_DEFAULTS = Defaults()
+DEFAULT = ReadConfig()
+KEY = "k"
 
 
 class _Absent:
@@ -64,24 +65,25 @@ def value(event: Any) -> bytes:
     return json.dumps(event).encode()
 
 
-def decoded(event: Any, defaults: Defaults = NO_DEFAULTS) -> Event | Skipped | Invalid:
-    return decode(value(event), defaults)
+def outcome_of(event: Any, config: ReadConfig = DEFAULT) -> Event | Skipped | Invalid:
+    return read(value(event), config)
 
 
-def form(event: Any, defaults: Defaults = NO_DEFAULTS) -> dict[str, str]:
-    """What is sent for an event, which has to be valid."""
-    outcome = decoded(event, defaults)
+def form(event: Any, config: ReadConfig = DEFAULT) -> dict[str, str]:
+    """What is sent for an event, which has to be valid, without the key."""
+    outcome = outcome_of(event, config)
     assert isinstance(outcome, Event), outcome
-    _, parameters = pairs(value(event), defaults)
-    assert len(parameters) == len(dict(parameters))
-    return dict(parameters)
+    pairs = encode(value(event), config, KEY).pairs()
+    assert len(pairs) == len(dict(pairs))
+    assert pairs[0] == ("key", KEY)
+    return dict(pairs[1:])
 
 
-def assert_invalid(event: Any, path: str, expected: str, defaults: Defaults = NO_DEFAULTS) -> Invalid:
-    outcome = decoded(event, defaults)
+def assert_invalid(event: Any, path: str, problem: str, config: ReadConfig = DEFAULT) -> Invalid:
+    outcome = outcome_of(event, config)
     assert isinstance(outcome, Invalid), outcome
     assert (outcome.reason, outcome.path) == ("invalid_event", path)
-    assert expected in outcome.expected
+    assert problem in outcome.problem
     return outcome
 
 

@@ -1,5 +1,6 @@
 """How the worker starts, stops, and fails."""
 
+import json
 import signal
 import socket
 import subprocess
@@ -132,7 +133,11 @@ def test_a_topic_that_comes_later_is_read(stage: Stages) -> None:
     with worker(**s.settings(KAFKA_TOPICS=f"{s.topic},{later}")) as w:
         wait_until(lambda: w.logged("these topics do not exist"), "the warning", 30)
         assert w.logged("these topics do not exist")[0]["topics"] == [later]
-        assert w.get("/readyz")[0] == 200
+        status, body = w.get("/readyz")
+        assert (status, json.loads(body)["reasons"]) == (
+            503,
+            [f"topic {later} does not exist, or this user may not see it"],
+        )
         s.produce([cart("1")])
         s.wait_all_committed()
         assert w.stop() == 0

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socket import AF_INET6, IPPROTO_IPV6, IPV6_V6ONLY, SHUT_RDWR
 from typing import Any
@@ -155,5 +156,12 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _page(health: Health) -> tuple[int, str, bytes]:
-    body = orjson.dumps({"ok": health.ok, "reasons": list(health.reasons)}, option=orjson.OPT_APPEND_NEWLINE)
+    said: dict[str, object] = {"ok": health.ok, "reasons": list(health.reasons)}
+    if health.last_events is not None:
+        said["last_events"] = {topic: _iso(at) if at else None for topic, at in health.last_events.items()}
+    body = orjson.dumps(said, option=orjson.OPT_APPEND_NEWLINE)
     return (_OK if health.ok else _UNAVAILABLE), "application/json", body
+
+
+def _iso(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")

@@ -12,6 +12,16 @@ import click
 if TYPE_CHECKING:
     from worker.settings import Settings
 
+#: What lays down how events are read and what a request may hold.
+READING = (
+    "WORKER_DEFAULT_",
+    "WORKER_ORDER_STATUS_MAP",
+    "WORKER_EMPTIED_CART_NAME",
+    "WORKER_CS_CART_ID_FIELDS",
+    "WORKER_ID_PREFIXES",
+    "OPTICO_MAX_FIELDS",
+    "OPTICO_MAX_BODY_BYTES",
+)
 PROGRAM = "optico-worker"
 FAILED, BAD_CONFIGURATION = 1, 2
 _EVERYTHING = ("KAFKA_", "OPTICO_", "WORKER_")

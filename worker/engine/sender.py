@@ -5,32 +5,24 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
-from urllib.parse import quote_plus
 
 import structlog
 
-from worker.core.event import Defaults
 from worker.core.gate import Change, Shut
 from worker.core.lane import Delivery
 from worker.core.outcome import Outcome, Result
 from worker.core.rules import Settled
 from worker.engine.desk import Desk
-from worker.formats import TooLargeError
+from worker.formats import Form, ReadConfig, encode
 from worker.ports import Api, Measure, Warn
 
 log = structlog.get_logger(__name__)
 
-#: PHP reads this many variables of a request by default, and drops the rest without a word.
-MAX_INPUT_VARS = 1000
 #: From so many counted attempts on an event that keeps failing is named, some minutes after the first.
 FAILS_OFTEN = 10
 
 
-class Form(Protocol):
-    @property
-    def path(self) -> str: ...
-    @property
-    def body(self) -> bytes: ...
+Encode = Callable[[Delivery, str], Form]
 
 
 class Key(Protocol):
@@ -48,8 +40,7 @@ class Sender:
     desk: Desk
     api: Api
     key: Key
-    encode: Callable[[bytes, Defaults], Form]
-    defaults: Defaults
+    encode: Encode
     measure: Measure
     warn: Warn
 
@@ -67,21 +58,12 @@ class Sender:
         if delivery.probe:
             self._reload_key()
         try:
-            form = self.encode(delivery.event.payload.value, self.defaults)
-        except TooLargeError as error:
-            return Outcome(Result.REJECTED, "payload_too_large", str(error), asked=False)
+            form = self.encode(delivery, self.key.value)
         except Exception as error:
             log.exception("an event was taken in and can't be encoded: a bug", **_where(delivery))
             message = f"can't be encoded: {type(error).__name__}"
             return Outcome(Result.REJECTED, "invalid_event", message, asked=False)
-        if form.body.count(b"&") + 2 > MAX_INPUT_VARS:
-            self.warn(
-                "a request has more variables than PHP reads by default; the API may drop the last products",
-                per="max_input_vars",
-                variables=form.body.count(b"&") + 2,
-                **_where(delivery),
-            )
-        return self.api.post(form.path, form.body + b"&key=" + quote_plus(self.key.value).encode())
+        return self.api.post(form.path, form.body)
 
     def _reload_key(self) -> None:
         if self.key.reload():
@@ -117,6 +99,16 @@ class Sender:
             )
         elif outcome.result is not Result.DELIVERED:
             log.debug("a request failed", reason=outcome.reason, retry_in=settled.retry_in, **_where(delivery))
+
+
+def encoder(config: ReadConfig) -> Encode:
+    """What makes the request of a delivery, given the key. Ids get the prefix of the record's topic."""
+
+    def of(delivery: Delivery, key: str) -> Form:
+        topic = delivery.event.owner.partition.topic
+        return encode(delivery.event.payload.value, config.for_topic(topic), key)
+
+    return of
 
 
 def _sequel(settled: Settled) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import quote_plus
 
 from pydantic import ValidationError
 from pydantic_settings import (
@@ -13,6 +14,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from worker.formats.config import Limits, ReadConfig
 from worker.settings.fields import allowed, notes
 from worker.settings.model import FIELDS, GROUPS, Kafka, Optico, Worker
 from worker.settings.rules import contradictions
@@ -38,6 +40,19 @@ class Settings:
     worker: Worker
     origins: Mapping[str, Origin]
     warnings: tuple[str, ...]
+
+    def reading(self) -> ReadConfig:
+        """How events are read: the variables that lay that down."""
+        own, optico = self.worker, self.optico
+        return ReadConfig(
+            default_currency=own.default_currency,
+            default_order_status=own.default_order_status,
+            order_statuses=own.order_status_map,
+            emptied_cart_name=own.emptied_cart_name,
+            cs_cart_id_fields=own.cs_cart_id_fields,
+            id_prefixes=own.id_prefixes,
+            limits=Limits(optico.max_fields, optico.max_body_bytes, len(quote_plus(optico.api_key.value))),
+        )
 
     def secrets(self) -> frozenset[str]:
         """Every secret, keys that were replaced meanwhile included: what must appear in no log line."""

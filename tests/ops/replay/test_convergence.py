@@ -22,7 +22,7 @@ def test_no_entity_ends_older_than_the_topic(seed: int, before: int, during: int
     world.log = [draw.choice(ENTITIES) for _ in range(before)]
     survey = Survey()
     for offset, entity in enumerate(world.log):
-        survey.meet(world.state(offset), Event(entity, None, 1), in_range=True)
+        survey.meet(world.state(offset), Event(entity), in_range=True)
     world.position = len(world.log)
     found = set(survey.newest)
     replay = _replay(survey, world)
@@ -41,7 +41,7 @@ def test_each_entity_is_sent_once_where_nothing_happens_meanwhile() -> None:
     world.log = ENTITIES * 5
     survey = Survey()
     for offset, entity in enumerate(world.log):
-        survey.meet(world.state(offset), Event(entity, None, 1), in_range=True)
+        survey.meet(world.state(offset), Event(entity), in_range=True)
     world.position = len(world.log)
     replay = _replay(survey, world)
     replay.run()
@@ -56,7 +56,7 @@ def test_a_rejection_of_what_was_replaced_says_nothing_of_what_replaced_it() -> 
     world = World(Random(1), to_come=0, faults=0)
     entity, survey = ENTITIES[0], Survey()
     world.log = [entity, entity]
-    survey.meet(world.state(0), Event(entity, None, 1), in_range=True)
+    survey.meet(world.state(0), Event(entity), in_range=True)
     course = _replay(survey, world).course
     list(course.feed(1))
     assert course.newer(entity, world.state(1))
@@ -72,7 +72,7 @@ def test_a_report_tells_where_the_unfinished_stand() -> None:
     world = World(Random(1), to_come=0, faults=0)
     survey = Survey()
     for offset, entity in enumerate([*ENTITIES, *ENTITIES]):
-        survey.meet(world.state(offset), Event(entity, None, 1), in_range=True)
+        survey.meet(world.state(offset), Event(entity), in_range=True)
     replay = _replay(survey, world)
     list(replay.course.feed(1))
     replay.course.untried.clear()

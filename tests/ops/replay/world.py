@@ -157,7 +157,7 @@ class World:
         self.happen()
         for offset in range(self.position, min(len(self.log), self.position + self.draw.randint(0, 3))):
             self.position = offset + 1
-            yield self.state(offset), Event(self.log[offset], None, 1)
+            yield self.state(offset), Event(self.log[offset])
 
     def left(self, ends: Mapping[Partition, int]) -> int:
         return max(0, ends[P0] - self.position)

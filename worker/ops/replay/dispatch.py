@@ -10,7 +10,7 @@ import structlog
 
 from worker.adapters.http import CartApi
 from worker.adapters.logs import RateLimited
-from worker.core.event import Defaults, Entity
+from worker.core.event import Entity
 from worker.core.lane import Delivery
 from worker.core.outbox import Outbox
 from worker.core.outcome import Outcome
@@ -18,7 +18,7 @@ from worker.core.rules import Rules, Settled
 from worker.engine.desk import Desk
 from worker.engine.retry import delays
 from worker.engine.sender import Sender
-from worker.formats import encode
+from worker.formats import Form, encode
 from worker.ops.replay.numbers import Numbers
 from worker.ops.replay.survey import Refusal, State
 from worker.ports import FatalError
@@ -51,10 +51,14 @@ class Dispatch:
         self._failure: str | None = None
         self._limited = RateLimited(limit=5, interval=10.0)
         self._api = CartApi(
-            optico.url, timeout=optico.timeout_seconds, concurrency=optico.max_concurrency, ca_file=optico.ca_file
+            optico.url,
+            timeout=optico.timeout_seconds,
+            concurrency=optico.max_concurrency,
+            ca_file=optico.ca_file,
+            max_connection_age=optico.max_connection_age_seconds,
         )
-        defaults = Defaults(own.default_currency, own.default_order_status)
-        self._sender = Sender(self._desk, self._api, optico.api_key, encode, defaults, _Unmeasured(), self._warn)
+        self._reading = settings.reading()
+        self._sender = Sender(self._desk, self._api, optico.api_key, self._encode, _Unmeasured(), self._warn)
         self._threads = [
             threading.Thread(target=self._run, name=f"sender-{number}", daemon=True)
             for number in range(optico.max_concurrency)
@@ -111,6 +115,10 @@ class Dispatch:
                 return str(outbox.gate.shut)
             return "retry_after" if outbox.paused_until > self.clock() else None
 
+    def _encode(self, delivery: Delivery, key: str) -> Form:
+        state: State = delivery.event.payload
+        return encode(state.value, self._reading.for_topic(state.at.topic), key)
+
     def _run(self) -> None:
         try:
             self._sender.run()
@@ -120,8 +128,6 @@ class Dispatch:
             raise
 
     def _warn(self, event: str, *, per: str, **fields: object) -> None:
-        if per != "max_input_vars":  # all else that is warned of is listed at the end
-            return
         at = self._numbers.at(int(str(fields.get("offset", 0))))
         if at is not None:
             fields |= at._asdict()

@@ -8,10 +8,10 @@ from typing import Protocol
 import structlog
 
 from worker.adapters.logs import RateLimited
-from worker.core.event import Defaults, Entity, Event, Invalid, Skipped
+from worker.core.event import Entity, Event, Invalid, Skipped
 from worker.core.lane import Coordinates
 from worker.core.ownership import Partition
-from worker.formats import decode
+from worker.formats import ReadConfig, read
 from worker.ops.replay.span import Span
 from worker.ops.replay.survey import State, Survey
 from worker.ports import Record, UnavailableError
@@ -47,7 +47,7 @@ class Reading:
     """
 
     reader: Reader
-    defaults: Defaults
+    config: ReadConfig
     stopped: Callable[[], bool]
     show: Callable[[int], None]
     _limited: RateLimited = field(default_factory=lambda: RateLimited(limit=1, interval=10.0))
@@ -84,7 +84,10 @@ class Reading:
         for (topic, partition), records in batches.items():
             for record in records:
                 at = Coordinates(topic, partition, record.offset)
-                yield State(at, record.timestamp, record.value or b""), decode(record.value, self.defaults)
+                yield (
+                    State(at, record.timestamp, record.value or b""),
+                    read(record.value, self.config.for_topic(topic), record.timestamp),
+                )
 
     def ends(self, meanwhile: Callable[[], None] = lambda: None) -> dict[Partition, int]:
         """The topic's ends as they are when this is called, or later. Blocks until they are known."""

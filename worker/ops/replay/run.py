@@ -13,7 +13,7 @@ from typing import Any, TextIO, cast
 from worker.adapters import logs
 from worker.adapters.kafka.admin import open_admin
 from worker.adapters.kafka.replay import PartitionReader
-from worker.core.event import Defaults, Entity
+from worker.core.event import Entity
 from worker.core.ownership import Partition
 from worker.ops.replay.alongside import Alongside, Report
 from worker.ops.replay.dispatch import Dispatch
@@ -75,7 +75,7 @@ def alongside(settings: Settings, order: Order, *, as_json: bool) -> bool:
 
 
 def _replay(settings: Settings, order: Order, range_: Mapping[Partition, Span]) -> Report:
-    own, stop = settings.worker, Stop()
+    stop = Stop()
     starts = {partition: span.start for partition, span in range_.items()}
     total = sum(map(len, range_.values()))
     with (
@@ -83,8 +83,7 @@ def _replay(settings: Settings, order: Order, range_: Mapping[Partition, Span]) 
         closing(PartitionReader(settings.kafka, starts)) as reader,
         Progress() as progress,
     ):
-        defaults = Defaults(own.default_currency, own.default_order_status)
-        reading = Reading(reader, defaults, lambda: stop.asked, lambda done: progress.reading(done, total))
+        reading = Reading(reader, settings.reading(), lambda: stop.asked, lambda done: progress.reading(done, total))
         try:
             survey = reading.survey(range_, order.ids)
         except (Stopped, KeyboardInterrupt):

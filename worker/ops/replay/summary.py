@@ -44,9 +44,16 @@ def show(
         if report.failing:
             table("Failing when it ended", _COLUMNS, map(_row, report.failing))
     if not report.entities and not report.refusals:
-        note("nothing in the range is to be sent")
+        note(_nothing(spans))
     if report.unsent or report.unchecked:
         _say_what_is_left(report, spans, options)
+
+
+def _nothing(spans: Mapping[Partition, Span]) -> str:
+    held = [f"{topic}:{number} (offset {span.stop})" for (topic, number), span in spans.items() if span.held_up]
+    if not held:
+        return "nothing in the range is to be sent"
+    return f"nothing in the range can be read and is to be sent: an open transaction holds up {', '.join(held)}"
 
 
 def _say_what_is_left(report: Report, spans: Mapping[Partition, Span], options: Sequence[str]) -> None:
