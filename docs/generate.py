@@ -9,6 +9,7 @@ from prometheus_client.core import Metric
 from pydantic.fields import FieldInfo
 
 from worker.adapters.metrics import LABELS, PREFIX, Metrics
+from worker.formats import REPAIRS
 from worker.ports import Snapshot
 from worker.settings import GROUPS
 from worker.settings.fields import allowed, notes
@@ -103,7 +104,21 @@ def _label(name: str, values: Iterable[str]) -> str:
     return f"`{name}`: {', '.join(fixed)}" if fixed else f"`{name}`"
 
 
-PAGES = {"configuration.md": configuration, "metrics.md": metrics}
+REPAIRS_BEGIN = f"<!-- Generated from worker/formats/repairs.py by `{RENEW}`: change it there. -->"
+REPAIRS_END = "<!-- End of the generated table. -->"
+
+
+def events() -> str:
+    """The page on events with its table of repairs."""
+    page = (DOCS / "events.md").read_text(encoding="utf-8")
+    before, _, rest = page.partition(REPAIRS_BEGIN)
+    after = rest.partition(REPAIRS_END)[2]
+    rows = [f"| `{repair.label}` | {repair.found} | {repair.result} |" for repair in REPAIRS]
+    table = "\n".join(["", "", "| repair | a record holds | what is sent |", "|---|---|---|", *rows, "", ""])
+    return f"{before}{REPAIRS_BEGIN}{table}{REPAIRS_END}{after}"
+
+
+PAGES = {"configuration.md": configuration, "events.md": events, "metrics.md": metrics}
 
 
 def main(arguments: list[str]) -> int:

@@ -16,6 +16,7 @@ from worker.adapters.kafka import DeadLetterTopic, GroupConsumer, rebalance_time
 from worker.adapters.logs import Mask, RateLimited
 from worker.adapters.metrics import Metrics
 from worker.core.event import Invalid
+from worker.core.large import at_once
 from worker.core.outbox import Outbox
 from worker.core.ownership import Partition
 from worker.core.rules import Rules
@@ -76,6 +77,7 @@ class Worker:
             window=own.collapse_window_ms / 1000,
             max_pending=own.max_pending,
             max_pending_bytes=own.max_pending_bytes,
+            large_at_once=at_once(optico.max_concurrency),
             max_attempts=own.max_attempts,
             dead_letters=kafka.dlq_topic is not None,
         )

@@ -81,6 +81,13 @@ class Snapshot:
         return cls(Counts(), 0, 0, 0, 0, 0.0, {}, none, none, Counter(), Counter(), 0.0)
 
 
+class TooLarge(NamedTuple):
+    """A batch that is larger than may be read. `next_offset` is the first one after it."""
+
+    offset: int
+    next_offset: int
+
+
 class Record(Protocol):
     """A record as the client hands it out. `timestamp` in milliseconds, -1 where it has none."""
 
@@ -155,6 +162,9 @@ class Consumer(Protocol):
 
     def poll(self, timeout: float) -> Mapping[Partition, Sequence[Record]]:
         """Records, or nothing after `timeout` seconds. May block longer while partitions are being revoked."""
+
+    def too_large(self) -> Mapping[Partition, TooLarge]:
+        """Partitions that are not read on, each with the batch that is in the way. Does not block."""
 
     def position(self, partition: Partition) -> int | None:
         """The next offset to read, as far as the client knows one. Does not block."""

@@ -22,7 +22,7 @@ def lines() -> Iterator[list[Any]]:
 
 
 def first(offset: int, timestamp: int) -> Kept:
-    return Kept(offset, b"", timestamp=timestamp)
+    return Kept(offset, b"", b"", timestamp=timestamp)
 
 
 def test_it_says_how_many_since_when_how_long_and_both_ways_out(lines: list[Any]) -> None:

@@ -70,3 +70,17 @@ def test_it_is_named_long_before_its_attempts_are_used_up(dead_letters: bool) ->
 def test_its_end_is_said() -> None:
     assert sent(51, dead_letters=True)[-1]["event"] == "an event keeps failing: it becomes a dead letter"
     assert sent(51, dead_letters=False)[-1]["event"].endswith("set KAFKA_DLQ_TOPIC to have such events put aside")
+
+
+def test_want_of_memory_is_not_the_event_s_fault() -> None:
+    """It is not rejected: the process ends, and the event is read again by whoever starts next."""
+
+    def encode_too_much(*_: object) -> Any:
+        raise MemoryError
+
+    made = box(dead_letters=True)
+    made.add(A)
+    desk = Poisoned(made, 1)
+    with pytest.raises(MemoryError):
+        Sender(cast(Any, desk), desk, Key(), encode_too_much, Accepts(), desk.warn).run()
+    assert (made.outbox.unsettled, len(made.outbox.letters)) == (1, 0)

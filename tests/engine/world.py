@@ -33,7 +33,7 @@ from worker.engine.sender import Sender, encoder
 from worker.engine.status import Status
 from worker.engine.view import View
 from worker.formats import ReadConfig, read
-from worker.ports import LogEnd, Membership, UnavailableError
+from worker.ports import LogEnd, Membership, TooLarge, UnavailableError
 from worker.settings.secret import ApiKey
 
 #: Marked, and different once it is encoded: either form is looked for.
@@ -266,6 +266,9 @@ class Member:
                 batches[partition] = records
         self.handed_out += sum(map(len, batches.values()))
         return batches
+
+    def too_large(self) -> dict[Partition, TooLarge]:
+        return {}
 
     def position(self, partition: Partition) -> int | None:
         return self.positions.get(partition)

@@ -276,17 +276,3 @@ def test_a_stop_before_it_has_started_is_a_stop() -> None:
         wait_until(lambda: int(Path(status).read_text().split("SigCgt:")[1].split()[0], 16) & (1 << 14), "a handler")
         assert w.stop(timeout=15) == 0
         assert "Traceback" not in w.log_text()
-
-
-def test_what_is_small_and_would_fill_the_memory_is_named(stage: Stages) -> None:
-    """Seventy megabytes in some kilobytes. It would end one owner after the other, without a word of theirs."""
-    s = stage()
-    with worker(**s.settings()) as w:
-        s.produce([cart("1")])
-        s.wait_all_committed()
-        bomb = Record(b"cart:2", b" " * 70_000_000)
-        s.produce([bomb], compression="zstd", max_request_size=100_000_000)
-        assert w.exit_code(60) == 1
-        (last,) = w.logged("the worker ends with a failure")
-    assert "decompressed" in last["reason"]
-    assert f"'{s.topic}-0': 1" in last["reason"]

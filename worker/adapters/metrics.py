@@ -14,6 +14,7 @@ from worker.formats.repairs import LABELS as LABELS_OF_REPAIRS
 from worker.ports import Snapshot
 
 PREFIX = "optico_worker_"
+_INTAKE_PAUSED = ("max_pending", "max_pending_bytes", "dead_letter", "too_large")
 KINDS = ("cart", "order")
 ENTITIES = (*KINDS, "unknown")
 #: A request that times out ends just after its deadline, 5 s by default: an edge close above tells that from slow ones.
@@ -156,7 +157,7 @@ def _gauges(snapshot: Snapshot) -> Iterator[Metric]:
     yield _gauge("oldest_unsettled_seconds", snapshot.oldest_unsettled)
     yield _gauge("assigned_partitions", len(snapshot.partitions))
     yield _gauge("last_poll_timestamp_seconds", snapshot.polled_at)
-    yield _flags("intake_paused", ("max_pending", "max_pending_bytes", "dead_letter"), snapshot.intake_paused)
+    yield _flags("intake_paused", _INTAKE_PAUSED, snapshot.intake_paused)
     yield _flags("sending_paused", ("outage", "invalid_api_key", "retry_after"), snapshot.sending_paused)
     build = GaugeMetricFamily(PREFIX + "build_info", HELP["build_info"], labels=["version", "python"])
     build.add_metric([__version__, platform.python_version()], 1)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from worker.core.event import Entity
 from worker.core.lane import Delivery, Lane, QueuedEvent, Reading, Slot
+from worker.core.large import LargeEvents
 from worker.core.ownership import Ownership
 from worker.core.rules import CONFIRM_AFTER
 from worker.core.schedule import Schedule
@@ -17,6 +18,7 @@ class Lanes:
     within that time has overtaken them.
     """
 
+    large: LargeEvents = field(default_factory=LargeEvents)
     in_flight: set[Lane] = field(default_factory=set)
     _lanes: dict[Entity, Lane] = field(default_factory=dict)
     _schedule: Schedule = field(default_factory=Schedule)
@@ -64,12 +66,17 @@ class Lanes:
                 self.plan(lane)
 
     def due(self, now: float) -> Lane | None:
-        """The lane that is due first, if any is due."""
+        """The lane that is due first, if any is due; of large events only what there is room for."""
         while (first := self._schedule.first()) is not None and first[0] <= now:
             lane = first[1]
-            if not lane.waiting[0].event.owner.held:
+            event = lane.waiting[0].event
+            if event.owner.held:
+                self.plan(lane)
+            elif self.large.admits(event.size):
                 return lane
-            self.plan(lane)
+            else:
+                self._schedule.drop(lane)
+                self.large.wait(lane)
         return None
 
     def next_due(self) -> float | None:
@@ -88,10 +95,15 @@ class Lanes:
         lane.in_flight = slot
         lane.tried_at = now
         self.in_flight.add(lane)
+        self.large.start(slot.event.size)
         return Delivery(slot.event, lane.entity, slot, probe, slot.confirming, now)
 
     def landed(self, lane: Lane) -> None:
-        """The lane's request is over."""
+        """The lane's request is over, which may make room for large ones."""
+        if lane.in_flight is not None:
+            for other in self.large.finish(lane.in_flight.event.size):
+                if other.waiting:
+                    self.plan(other)
         lane.in_flight = None
         self.in_flight.discard(lane)
 

@@ -48,6 +48,7 @@ class Outbox:
     def __post_init__(self) -> None:
         self.gate = Gate(self.rules.delay)
         self.letters = Letters(self.rules.delay)
+        self._lanes.large.at_once = self.rules.large_at_once
         self._settling = Settling(self.rules, self.letters, self.counts)
 
     def __repr__(self) -> str:
@@ -241,6 +242,11 @@ class Outbox:
         if owner is not None and owner.end is None:
             owner.end = end
             self._catch_up(owner, now)
+
+    def blocked(self, partitions: Iterable[Partition], now: float) -> None:
+        """These can't be read on just now, so their events no longer wait for the partition's end."""
+        for owner in self._owners.among(partitions):
+            self._catch_up(owner, now, anyway=True)
 
     def tick(self, now: float) -> None:
         """What time alone changes; to be called about once a second, and whenever much was added.

@@ -1,7 +1,7 @@
 """The intake: the one thread that owns the consumer. It polls, takes records in, commits; nothing slow in between."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from logging import INFO, WARNING
 from sys import getsizeof
@@ -19,7 +19,7 @@ from worker.engine.notices import Notices
 from worker.engine.transactions import OpenTransactions
 from worker.engine.view import View
 from worker.formats import ReadConfig
-from worker.ports import Consumer, Content, Membership, Record, UnavailableError, Warn
+from worker.ports import Consumer, Content, Membership, Record, TooLarge, UnavailableError, Warn
 
 log = structlog.get_logger(__name__)
 
@@ -31,6 +31,8 @@ JOINING_POLL_TIMEOUT = 0.8
 #: Time between two looks at the group's size and the rate's share, and between two at the log ends (s).
 TICK = 1.0
 ENDS_INTERVAL = 10.0
+#: The reason for which single partitions are paused.
+TOO_LARGE = "too_large"
 #: What a header takes besides its name and value (bytes).
 _PAIR = 80
 
@@ -162,6 +164,7 @@ class Intake:
                     went_back.append((partition, position, given_up))
             for partition, end in ends.items():
                 outbox.set_end(partition, end.last_stable, now)
+            outbox.blocked(self.view.too_large, now)
             outbox.tick(now)
             owned = list(outbox.owned)
             positions = {partition: owner.position for partition, owner in outbox.owned.items()}
@@ -183,11 +186,15 @@ class Intake:
             bound = outbox.full()
             failing = outbox.letters.failing
         reasons = frozenset(filter(None, (bound, "dead_letter" if failing else None)))
-        if reasons and not self.view.paused:
+        before = self.view.paused - {TOO_LARGE}
+        if reasons and not before:
             log.warning("intake is paused until there is room again", reasons=sorted(reasons))
-        elif self.view.paused and not reasons:
+        elif before and not reasons:
             log.info("intake goes on")
-        self.view.paused = reasons
+        too_large = consumer.too_large()
+        _report_too_large(self.view.too_large, too_large)
+        self.view.too_large = too_large
+        self.view.paused = reasons | {TOO_LARGE} if too_large else reasons
         consumer.pause(bool(reasons) or draining)
 
     def _tick(self, consumer: Consumer, now: float) -> None:
@@ -207,6 +214,21 @@ class Intake:
             return None
         total = self.view.partitions
         return self.max_requests_per_second * min(1.0, owned / total) if total else 0.0
+
+
+def _report_too_large(before: Mapping[Partition, TooLarge], now: Mapping[Partition, TooLarge]) -> None:
+    for partition, batch in now.items():
+        if before.get(partition) != batch:
+            log.error(
+                "a batch is too large to be read, and its partition is paused; all others continue",
+                topic=partition.topic,
+                partition=partition.partition,
+                offset=batch.offset,
+                next="to step over it, stop the workers and run: optico-worker replay"
+                f" --to-offset {partition.topic}:{partition.partition}:{batch.next_offset} --execute",
+            )
+    for partition in before.keys() - now.keys():
+        log.info("a partition is no longer paused by a batch that is too large", partition=str(partition))
 
 
 def _warn_of_another_log(partition: Partition, position: int, given_up: int) -> None:

@@ -59,6 +59,8 @@ class Sender:
             self._reload_key()
         try:
             form = self.encode(delivery, self.key.value)
+        except MemoryError:
+            raise  # not the event's fault: the process ends, and whoever starts next reads the event again
         except Exception as error:
             log.exception("an event was taken in and can't be encoded: a bug", **_where(delivery))
             message = f"can't be encoded: {type(error).__name__}"

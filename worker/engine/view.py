@@ -1,10 +1,11 @@
 """What the intake shows of itself to health checks, metrics and the watchdog."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from worker.core.ownership import Partition
-from worker.ports import LogEnd, Membership
+from worker.ports import LogEnd, Membership, TooLarge
 
 
 @dataclass(slots=True)
@@ -28,6 +29,7 @@ class View:
     last_events: dict[str, float] = field(default_factory=dict)
     ends: dict[Partition, LogEnd] = field(default_factory=dict)
     open_transactions: dict[Partition, float] = field(default_factory=dict)
+    too_large: Mapping[Partition, TooLarge] = field(default_factory=dict)
     rebalances: Counter[str] = field(default_factory=Counter)
     commits: Counter[str] = field(default_factory=Counter)
 

@@ -19,7 +19,7 @@ from worker.adapters.kafka.listener import Listener, offsets_to_commit
 from worker.adapters.kafka.log_ends import LogEnds
 from worker.adapters.kafka.membership import Heard, read_notes, wait_for_heartbeats, watch_joins
 from worker.core.ownership import Partition
-from worker.ports import FatalError, LogEnd, Membership, Rebalance, Record, UnavailableError
+from worker.ports import FatalError, LogEnd, Membership, Rebalance, Record, TooLarge, UnavailableError
 from worker.settings import Kafka
 
 log = structlog.get_logger(__name__)
@@ -108,6 +108,10 @@ class GroupConsumer:
             raise FatalError(f"a rebalance failed: {self._listener.failure!r}") from self._listener.failure
         self._join_once_more()
         return records
+
+    def too_large(self) -> Mapping[Partition, TooLarge]:
+        found: Mapping[Partition, TooLarge] = self._consumer._fetcher.too_large()
+        return found
 
     def position(self, partition: Partition) -> int | None:
         state = self._consumer._subscription.assignment.get(partition)

@@ -12,6 +12,7 @@ from worker.adapters.http import CartApi
 from worker.adapters.logs import RateLimited
 from worker.core.event import Entity
 from worker.core.lane import Delivery
+from worker.core.large import at_once
 from worker.core.outbox import Outbox
 from worker.core.outcome import Outcome
 from worker.core.rules import Rules, Settled
@@ -45,7 +46,8 @@ class Dispatch:
     def __init__(self, settings: Settings, per_second: float) -> None:
         optico, own = settings.optico, settings.worker
         # A dead letter is the outbox's way to give an event up; here it is listed, and nobody writes it.
-        rules = Rules(delays(), window=0.0, max_attempts=own.max_attempts, dead_letters=True)
+        large = at_once(optico.max_concurrency)
+        rules = Rules(delays(), window=0.0, large_at_once=large, max_attempts=own.max_attempts, dead_letters=True)
         self._desk = _Desk(Outbox(rules))
         self.patience = optico.timeout_seconds + 1.0
         self._failure: str | None = None

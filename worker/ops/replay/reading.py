@@ -1,7 +1,7 @@
 """The topic as a replay reads it: the range, on to its end, and on while entities are sent."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -33,6 +33,14 @@ class Reader(Protocol):
     def poll(self, timeout: float) -> Mapping[Partition, Sequence[Record]]: ...
     def position(self, partition: Partition) -> int | None: ...
     def ends(self) -> dict[Partition, int]: ...
+
+
+class Records(Protocol):
+    """What of `Reading` a feed needs."""
+
+    def poll(self) -> Iterator[Found]: ...
+    def ends(self) -> dict[Partition, int]: ...
+    def left(self, ends: Mapping[Partition, int]) -> int: ...
 
 
 class Stopped(Exception):  # noqa: N818 - no error
@@ -98,6 +106,10 @@ class Reading:
             except UnavailableError as error:
                 self._put_off(error)
 
+    def position(self, partition: Partition) -> int | None:
+        """The next offset to read, as far as it is known."""
+        return self.reader.position(partition)
+
     def left(self, ends: Mapping[Partition, int]) -> int:
         """How many offsets before these ends are not read yet."""
         return sum(max(0, end - (self.reader.position(partition) or 0)) for partition, end in ends.items())
@@ -109,3 +121,39 @@ class Reading:
     def _put_off(self, error: UnavailableError) -> None:
         self._limited(log.warning, "Kafka can't be read; trying again", error=str(error))
         time.sleep(PAUSE_AFTER_FAILURE)
+
+
+class Feed:
+    """The range once more, from its start on and in log order, as far as it is asked for.
+
+    `positions`: the next offset of each partition that was not handed out yet. `quiet`: the last poll brought nothing.
+    """
+
+    def __init__(self, reading: "Records", starts: Mapping[Partition, int]) -> None:
+        self._reading = reading
+        self._records: Iterable[Found] = iter(())
+        self._end: tuple[int, Mapping[Partition, int]] | None = None
+        self.positions = dict(starts)
+        self.quiet = False
+
+    def found(self) -> Iterator[tuple[Entity, State]]:
+        """What is left of the last poll, and what the next one brings. Whoever stops in between loses nothing."""
+        yield from self._events()
+        self.quiet = True
+        self._records = self._reading.poll()
+        yield from self._events()
+
+    def ended(self, changes: int) -> bool:
+        """Whether the log was read to an end that was taken since `changes` was last another number."""
+        if not self.quiet:
+            return False
+        if self._end is None or self._end[0] != changes:
+            self._end = changes, self._reading.ends()
+        return not self._reading.left(self._end[1])
+
+    def _events(self) -> Iterator[tuple[Entity, State]]:
+        for state, decoded in self._records:
+            self.quiet = False
+            self.positions[Partition(*state.at[:2])] = state.at.offset + 1
+            if isinstance(decoded, Event):
+                yield decoded.entity, state

@@ -16,10 +16,11 @@ from worker.adapters.kafka.replay import PartitionReader
 from worker.core.event import Entity
 from worker.core.ownership import Partition
 from worker.ops.replay.alongside import Alongside, Report
+from worker.ops.replay.course import Room
 from worker.ops.replay.dispatch import Dispatch
 from worker.ops.replay.log import Selection
 from worker.ops.replay.progress import Progress
-from worker.ops.replay.reading import Reading, Stopped
+from worker.ops.replay.reading import Feed, Reading, Stopped
 from worker.ops.replay.span import Span, spans
 from worker.ops.replay.summary import show
 from worker.ops.replay.targets import Place
@@ -81,6 +82,7 @@ def _replay(settings: Settings, order: Order, range_: Mapping[Partition, Span]) 
     with (
         _signals(stop),
         closing(PartitionReader(settings.kafka, starts)) as reader,
+        closing(PartitionReader(settings.kafka, starts)) as again,
         Progress() as progress,
     ):
         reading = Reading(reader, settings.reading(), lambda: stop.asked, lambda done: progress.reading(done, total))
@@ -89,8 +91,12 @@ def _replay(settings: Settings, order: Order, range_: Mapping[Partition, Span]) 
         except (Stopped, KeyboardInterrupt):
             raise CommandError("stopped while the range was read; nothing was sent") from None
         with _dispatch(settings, order.per_second) as dispatch:
-            room = 2 * settings.optico.max_concurrency + int(order.per_second or _ROOM_WITHOUT_LIMIT)
-            replay = Alongside(survey, reading, dispatch, progress, room)
+            entities = 2 * settings.optico.max_concurrency + int(order.per_second or _ROOM_WITHOUT_LIMIT)
+            feed = Feed(Reading(again, settings.reading(), reading.stopped, reading.show), starts)
+            stops = {partition: span.stop for partition, span in range_.items()}
+            replay = Alongside(
+                survey, reading, feed, dispatch, progress, Room(entities, settings.worker.max_pending_bytes), stops
+            )
             try:
                 replay.run()
             except KeyboardInterrupt:

@@ -46,7 +46,7 @@ def show(
     if not report.entities and not report.refusals:
         note(_nothing(spans))
     if report.unsent or report.unchecked:
-        _say_what_is_left(report, spans, options)
+        _say_what_is_left(report, options)
 
 
 def _nothing(spans: Mapping[Partition, Span]) -> str:
@@ -56,7 +56,7 @@ def _nothing(spans: Mapping[Partition, Span]) -> str:
     return f"nothing in the range can be read and is to be sent: an open transaction holds up {', '.join(held)}"
 
 
-def _say_what_is_left(report: Report, spans: Mapping[Partition, Span], options: Sequence[str]) -> None:
+def _say_what_is_left(report: Report, options: Sequence[str]) -> None:
     if report.unchecked:
         note(
             f"{_count(report.unchecked, 'entity was', 'entities were')} sent, or about to be, and not checked:"
@@ -64,8 +64,8 @@ def _say_what_is_left(report: Report, spans: Mapping[Partition, Span], options: 
         )
     done = report.entities - report.unsent - report.unchecked
     places = " ".join(
-        f"--from {topic}:{number}:{offset} --to {topic}:{number}:{spans[Partition(topic, number)].stop}"
-        for (topic, number), offset in report.open_at.items()
+        f"--from {topic}:{number}:{start} --to {topic}:{number}:{stop}"
+        for (topic, number), (start, stop) in report.open_in.items()
     )
     note(
         f"stopped: {done} of {report.entities} entities are done; the same command is safe to repeat,"
@@ -91,8 +91,8 @@ def _document(report: Report, spans: Mapping[Partition, Span], seconds: float) -
         "rejected": _documents(report.refusals),
         "failing": _documents(report.failing),
         "go_on_at": [
-            {"topic": topic, "partition": number, "offset": offset}
-            for (topic, number), offset in report.open_at.items()
+            {"topic": topic, "partition": number, "offset": start, "to": stop}
+            for (topic, number), (start, stop) in report.open_in.items()
         ],
     }
 
