@@ -17,6 +17,8 @@ from worker.formats.model import Cart, Order, Product
 #: Raises msgspec's DecodeError, ValueError or RecursionError.
 parse: Final = Decoder(Cart | Order).decode
 _CENTS_AT_MOST: Final = 1e13
+#: No finite number has more digits.
+_BEYOND: Final = 10**308
 #: Currencies that were seen: three letters each, so there are not many.
 _currencies: Final[set[str]] = {"EUR"}
 
@@ -37,12 +39,14 @@ def read(value: bytes, config: ReadConfig, recorded_at: int) -> Event | None:  #
         return None
     fits = len(value) <= config.limits.small
     for product in products:
-        price, details = product.price, product.details
-        if product.quantity.__class__ is str and not _is_usual_quantity(product):
+        quantity, price, details = product.quantity, product.price, product.details
+        if not (_is_usual_quantity(product) if quantity.__class__ is str else -_BEYOND < quantity < _BEYOND):
             return None
         # In whole cents a float has at most 14 significant digits, which its value tells at a fifth of the cost.
-        if price.__class__ is not int and not (
-            (
+        if not (
+            -_BEYOND < price < _BEYOND
+            if price.__class__ is int
+            else (
                 price.__class__ is float
                 and -_CENTS_AT_MOST < price < _CENTS_AT_MOST
                 and int(price * 100 + 0.5) / 100 == price

@@ -177,7 +177,8 @@ def _content(draft: Draft, products: Callable[[], list[Product]], reading: Readi
 def _currency(value: Any, reading: Reading) -> str | None:
     if value is None and reading.config.default_currency is not None:
         return None
-    currency = value.strip().upper() if isinstance(value, str) else ""
+    # Upper case turns some other characters into letters A-Z.
+    currency = value.strip().upper() if isinstance(value, str) and value.isascii() else ""
     if not values.is_currency(currency):
         reading.refuse("currency", "expected three letters A-Z")
     if currency != value:
