@@ -93,15 +93,24 @@ def test_an_answer_for_the_entity_itself_does_not_count() -> None:
     assert made.settle(made.next(), SERVER_ERROR).attempts == 0
 
 
-@pytest.mark.parametrize("outcome", [TOO_MANY, KEY_REFUSED])
-def test_a_429_or_a_refused_key_never_counts(outcome: Outcome) -> None:
+def test_a_429_never_counts() -> None:
+    made = poison(max_attempts=1, dead_letters=True)
+    for _ in range(40):
+        made.add(B)
+        delivery = made.next()
+        settled = made.settle(delivery, TOO_MANY if delivery.entity == A else DELIVERED)
+        assert (settled.attempts, settled.exhausted) == (0, False)
+    assert made.outbox.counts.retries["http_429"] >= 5
+
+
+def test_a_refused_key_never_counts() -> None:
     made = box(max_attempts=1, dead_letters=True)
     made.start(C)  # so that there is always another that waits
     made.add(A)
     attempt(made)
     for _ in range(20):
         answered(made)
-        settled = attempt(made, outcome)
+        settled = attempt(made, KEY_REFUSED)
         assert (settled.attempts, settled.exhausted) == (0, False)
 
 

@@ -145,8 +145,8 @@ def test_a_probe_obeys_what_the_api_asked_this_entity_to_wait() -> None:
     made = shut()
     asked = {}
     for _ in range(3):
-        entity = probe(made, retry_after(200.0))
-        asked[entity] = made.now + 200.0
+        entity = probe(made, retry_after(60.0))
+        asked[entity] = made.now + 60.0
     assert set(asked) == {A, B, C}
     made.add(D)
     while set(asked) != {A, B, C, D}:
@@ -161,7 +161,7 @@ def test_a_probe_obeys_what_the_api_asked_this_entity_to_wait() -> None:
 def test_with_everybody_told_to_wait_it_probes_when_the_first_may_be_tried() -> None:
     made = shut()
     may = {}
-    for seconds in (300.0, 150.0, 300.0):
+    for seconds in (60.0, 30.0, 60.0):
         may[probe(made, retry_after(seconds))] = made.now + seconds
     first = min(may, key=lambda entity: may[entity])
     assert probe(made) == first
@@ -170,8 +170,8 @@ def test_with_everybody_told_to_wait_it_probes_when_the_first_may_be_tried() -> 
 
 def test_what_a_replaced_event_was_told_to_wait_its_successor_waits_too() -> None:
     made = shut()
-    asked = {probe(made, retry_after(100.0)): made.now for _ in range(3)}
-    until = min(asked.values()) + 100.0
+    asked = {probe(made, retry_after(60.0)): made.now for _ in range(3)}
+    until = min(asked.values()) + 60.0
     for entity in (A, B, C):
         made.add(entity)
     probe(made)

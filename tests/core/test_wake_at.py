@@ -200,7 +200,7 @@ class WaiterMachine(RuleBasedStateMachine):
         assert delivery.entity not in {other.entity for other in self.in_flight}, "two in flight for an entity"
         assert owner.alive, "sent what it does not own"
         assert not owner.held, "sent what is held back"
-        assert self.now >= self.outbox.paused_until, "sent during a pause"
+        assert self.now >= self.outbox.pause.until, "sent during a pause"
         assert delivery.event.offset >= self.sent.get((owner.epoch, delivery.entity), -1), (
             "an older state after a newer"
         )

@@ -22,8 +22,9 @@ from worker.core.lanes import Lanes
 from worker.core.letters import Letter, Letters
 from worker.core.outcome import Outcome, Result
 from worker.core.ownership import Ownership, Ownerships, Partition
+from worker.core.pause import Pause
 from worker.core.rate import Rate
-from worker.core.rules import CONFIRM_AFTER, LONGEST_PAUSE, OVERHEAD, Rules, Settled
+from worker.core.rules import CONFIRM_AFTER, OVERHEAD, Rules, Settled
 from worker.core.settling import Settling
 
 
@@ -32,9 +33,9 @@ class Outbox:
     rules: Rules
     gate: Gate = field(init=False)
     letters: Letters = field(init=False)
+    pause: Pause = field(init=False)
     rate: Rate = field(default_factory=Rate)
     counts: Counts = field(default_factory=Counts)
-    paused_until: float = 0.0
     #: Until when (monotonic seconds) nobody else can have been given our partitions. Past it nothing starts.
     lease_until: float = float("inf")
     #: How often partitions were asked back or went. What was committed before the last time says nothing any more.
@@ -48,6 +49,7 @@ class Outbox:
     def __post_init__(self) -> None:
         self.gate = Gate(self.rules.delay)
         self.letters = Letters(self.rules.delay)
+        self.pause = Pause(self.rules.delay)
         self._settling = Settling(self.rules, self.letters, self.counts)
 
     def __repr__(self) -> str:
@@ -152,7 +154,7 @@ class Outbox:
 
     def take(self, now: float) -> Delivery | None:
         """The next request to make, if one is due and nothing forbids it."""
-        if now < self.paused_until or now > self._last_start or now >= self.lease_until:
+        if now < self.pause.until or now > self._last_start or now >= self.lease_until:
             return None
         probe = self.gate.shut is not None
         lane = self._probe(now) if probe else self._lanes.due(now)
@@ -168,7 +170,7 @@ class Outbox:
             due = None if self._draining or self.gate.probing or not len(self._lanes) else self.gate.next_probe
         if now > self._last_start or now >= self.lease_until:
             due = None
-        return None if due is None else max(now, due, self.paused_until, self.rate.next_at(now))
+        return None if due is None else max(now, due, self.pause.until, self.rate.next_at(now))
 
     def settle(self, delivery: Delivery, outcome: Outcome, now: float) -> Settled:
         """Finishes a delivery, or plans its next attempt. An outcome under a dead ownership settles nothing."""
@@ -408,5 +410,4 @@ class Outbox:
             lane.answers += 1
         if outcome.ambiguous:
             lane.suspects |= {delivery.event.reading}
-        if outcome.reason == "http_429" and outcome.retry_after is not None:
-            self.paused_until = max(self.paused_until, now + min(outcome.retry_after, LONGEST_PAUSE))
+        self.pause.observe(outcome, delivery.started_at, now)

@@ -10,9 +10,11 @@ from worker.core.gate import Change
 CATCH_UP_AT_MOST: Final = 60.0
 #: After an overtaken ambiguous request the newest state is sent once more this long after its delivery (s).
 CONFIRM_AFTER: Final = 10.0
-#: The longest wait that an entity's `Retry-After` is obeyed for (s), and the longest pause of everything on a 429.
-LONGEST_RETRY_AFTER: Final = 300.0
+#: The longest wait that an entity's `Retry-After` is obeyed for, and the longest pause that a 429 may ask for (s).
+LONGEST_RETRY_AFTER: Final = 60.0
 LONGEST_PAUSE: Final = 60.0
+#: The longest pause of everything on a 429 that does not say how long (s).
+LONGEST_UNASKED_PAUSE: Final = 30.0
 #: What an entity that waits costs beside its record, in bytes, about: event, slot, lane and their places.
 OVERHEAD: Final = 900
 

@@ -85,6 +85,6 @@ class Status:
 
 def _sending_paused(outbox: Outbox, now: float) -> frozenset[str]:
     reasons = {str(outbox.gate.shut)} if outbox.gate.shut is not None else set()
-    if now < outbox.paused_until:
+    if now < outbox.pause.until:
         reasons.add("retry_after")
     return frozenset(reasons)

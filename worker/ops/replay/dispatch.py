@@ -109,7 +109,7 @@ class Dispatch:
         with self._desk.outbox() as outbox:
             if outbox.gate.shut is not None:
                 return str(outbox.gate.shut)
-            return "retry_after" if outbox.paused_until > self.clock() else None
+            return "retry_after" if outbox.pause.until > self.clock() else None
 
     def _run(self) -> None:
         try:
