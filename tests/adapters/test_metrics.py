@@ -25,7 +25,13 @@ RETRIES = ("timeout", "connection", "http_5xx", "http_429", "http_other", "bad_r
 CONTRACT: dict[str, list[dict[str, str]]] = {
     "events_consumed_total": [{"topic": "carts"}, {"topic": "orders"}],
     "events_collapsed_total": [{"entity": "cart"}, {"entity": "order"}],
-    "events_skipped_total": [{"reason": "tombstone"}, {"reason": "empty_products"}],
+    "events_skipped_total": [
+        {"entity": "unknown", "reason": "tombstone"},
+        {"entity": "cart", "reason": "empty_products"},
+        {"entity": "cart", "reason": "no_visit"},
+        {"entity": "order", "reason": "no_visit"},
+        {"entity": "order", "reason": "parent_order"},
+    ],
     "events_delivered_total": [{"entity": "cart"}, {"entity": "order"}],
     "events_rejected_total": [
         {"entity": entity, "reason": reason} for entity in ("cart", "order", "unknown") for reason in REJECTIONS

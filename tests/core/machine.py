@@ -216,8 +216,12 @@ class OutboxMachine(RuleBasedStateMachine):
 
     def _read(self, partition: Partition, offset: int, record: Record) -> None:
         box = self.outbox
-        if record.nature == "skipped":
-            assert box.skip(partition, offset, "empty_products", self.now)
+        if record.nature in ("skipped", "emptied"):
+            skipped = _decoded(record)
+            assert isinstance(skipped, Skipped)
+            confirming = self._confirming(record.entity, partition)
+            assert box.skip(partition, offset, skipped, self.now)
+            assert self._confirming(record.entity, partition) == confirming, "2: a confirmation was dropped"
             record.answered = True
         elif record.nature == "invalid":
             said = {"kind": "unknown", "entity_id": None, "reason": "invalid_event", "message": ""}
@@ -225,6 +229,12 @@ class OutboxMachine(RuleBasedStateMachine):
             record.answered = record.answered or not self.dead_letters
         else:
             assert box.add(partition, offset, record.entity, None, size=SIZE, occurred_at=0.0, now=self.now)
+
+    def _confirming(self, entity: Entity, partition: Partition) -> list[int]:
+        """Offsets of the entity's states that wait for their confirmation."""
+        lane = self.outbox._lanes.get(entity)
+        slots = [slot for slot in lane.waiting if slot.confirming] if lane is not None else []
+        return [slot.event.offset for slot in slots if slot.event.owner.partition == partition]
 
     @rule(partition=st.sampled_from(PARTITIONS))
     def assign(self, partition: Partition) -> None:
@@ -334,6 +344,9 @@ class OutboxMachine(RuleBasedStateMachine):
         assert self.now < self.outbox.lease_until, "sent without a lease"
         noted = self.logs[owner.partition].noted or self.now >= owner.catch_up_until
         assert noted, "2: sent what a successor would know nothing of"
+        log = self.logs[owner.partition]
+        later = [record.nature for record in log.records[offset + 1 : log.position] if record.entity == delivery.entity]
+        assert delivery.confirming or "emptied" not in later, "2: sent what was emptied since"
         assert delivery.probe == (self.outbox.gate.shut is not None), "9: a shut gate lets only probes through"
         assert not (delivery.probe and any(other.probe for other in self.in_flight)), "9: one probe at a time"
 
@@ -547,7 +560,9 @@ MACHINES: tuple[type[OutboxMachine], ...] = (OutboxMachine, OutboxMachineWithDea
 
 def _decoded(record: Record) -> Event | Skipped | Invalid:
     if record.nature == "skipped":
-        return Skipped("empty_products")
+        return Skipped("tombstone")
+    if record.nature == "emptied":
+        return Skipped("empty_products", record.entity.kind, record.entity)
     if record.nature == "invalid":
         return Invalid("invalid_event", "unknown", "", "an object")
     return Event(record.entity, None, 1)

@@ -20,6 +20,7 @@ from worker.core.settling import Settling
 #: What is replaced: the class, its method, and the bug's own version of it.
 Plant = tuple[type, str, Callable[..., Any]]
 
+_empty = Outbox._empty
 _end, _add, _assign, _observe, _plan = Ownerships.end, Outbox.add, Outbox.assign, Gate.observe, Lanes.plan
 
 
@@ -93,6 +94,24 @@ def _not_confirmed(self: Settling, lane: Lane, slot: Slot, now: float) -> Settle
     return Settled(first=True)
 
 
+def _emptied_ignored(_: Outbox, __: Entity, ___: Ownership, ____: float) -> None:
+    return None
+
+
+def _emptied_confirmation_dropped(self: Outbox, entity: Entity, owner: Ownership, now: float) -> None:
+    lane = self._lanes.get(entity)
+    for slot in lane.waiting if lane is not None else []:
+        slot.confirming = False
+    _empty(self, entity, owner, now)
+
+
+def _emptied_retried(self: Outbox, entity: Entity, owner: Ownership, now: float) -> None:
+    lane = self._lanes.get(entity)
+    _empty(self, entity, owner, now)
+    if lane is not None and lane.in_flight is not None:
+        lane.in_flight.emptied = False
+
+
 def _nothing_inherited(_: Outbox, __: Iterable[Partition], ___: float) -> None:
     return None
 
@@ -135,6 +154,9 @@ MUTANTS: Final[dict[str, Plant]] = {
     "1-retained-dropped": (Outbox, "assign", _dropped_when_retained),
     "1-replaced-across-partitions": (Lane, "slot_of", _replaced_across_partitions),
     "2-not-confirmed": (Settling, "_accepted", _not_confirmed),
+    "2-emptied-cart-ignored": (Outbox, "_empty", _emptied_ignored),
+    "2-emptied-cart-drops-a-confirmation": (Outbox, "_empty", _emptied_confirmation_dropped),
+    "2-emptied-cart-in-flight-is-retried": (Outbox, "_empty", _emptied_retried),
     "2-nothing-inherited": (Outbox, "inherit", _nothing_inherited),
     "2-sent-without-a-note": (Ownership, "caught_up", _sent_without_a_note),
     "3-two-in-flight": (Lanes, "plan", _two_in_flight),

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from worker.core.event import Entity
+from worker.core.event import Entity, Skipped
 from worker.core.lane import Delivery
 from worker.core.outbox import Outbox
 from worker.core.outcome import DELIVERED, Outcome, Result
@@ -24,6 +24,7 @@ NOT_CONNECTED = Outcome(Result.RETRYABLE, "connection", "refused")
 TOO_MANY = Outcome(Result.RETRYABLE, "http_429", "HTTP 429")
 KEY_REFUSED = Outcome(Result.KEY_REFUSED, "invalid_api_key", "Invalid API key")
 REJECTED = Outcome(Result.REJECTED, "unknown_visit_id", "Unknown visit_id")
+TOMBSTONE = Skipped("tombstone")
 ANSWERS = (DELIVERED, REJECTED)
 
 
@@ -50,11 +51,15 @@ class Box:
         assert self.outbox.add(partition, offset, entity, payload, size=100, occurred_at=0.0, now=self.now)
         return offset
 
-    def skip(self, partition: Partition = P0) -> int:
+    def skip(self, partition: Partition = P0, skipped: Skipped = TOMBSTONE) -> int:
         offset = self.positions.setdefault(partition, 0)
         self.positions[partition] += 1
-        assert self.outbox.skip(partition, offset, "tombstone", self.now)
+        assert self.outbox.skip(partition, offset, skipped, self.now)
         return offset
+
+    def empty(self, entity: Entity, partition: Partition = P0) -> int:
+        """The entity's cart was emptied."""
+        return self.skip(partition, Skipped("empty_products", entity.kind, entity))
 
     def refuse(self, entity: Entity | None = None, partition: Partition = P0) -> int:
         offset = self.positions.setdefault(partition, 0)

@@ -9,6 +9,7 @@ from tests.core.support import (
     REJECTED,
     SERVER_ERROR,
     TIMED_OUT,
+    TOMBSTONE,
     TOO_MANY,
     A,
     B,
@@ -27,7 +28,7 @@ def test_what_is_not_owned_is_not_taken_in() -> None:
     made = box(partitions=())
     outbox = made.outbox
     assert not outbox.add(P0, 0, A, None, size=1, occurred_at=0.0, now=made.now)
-    assert not outbox.skip(P0, 0, "tombstone", made.now)
+    assert not outbox.skip(P0, 0, TOMBSTONE, made.now)
     assert not outbox.refuse(
         P0, 0, None, size=1, kind="cart", entity_id=None, reason="invalid_event", message="", now=made.now
     )

@@ -70,6 +70,9 @@ class Work(RuleBasedStateMachine):
         assert now <= process.last_start, "started after the last moment"
         waited = now >= process.assigned_at[owner.partition] + CATCH_UP_AT_MOST
         assert flight.noted or waited, "2: sent what a successor would know nothing of"
+        later = self.world.logs[owner.partition].entries[delivery.event.offset + 1 : owner.position]
+        emptied = any(entry.entity == delivery.entity and entry.nature == "empty" for entry in later)
+        assert delivery.confirming or not emptied, "2: sent what was emptied since"
         assert delivery.probe == shut, "9: a shut gate lets only probes through"
         probes = sum(other.delivery.probe for other in process.flights)
         assert not (delivery.probe and probes), "9: one probe at a time"

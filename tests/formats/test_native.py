@@ -103,7 +103,7 @@ def test_products_are_an_array(build: Any, given: Any) -> None:
 
 
 def test_a_cart_without_products_is_skipped() -> None:
-    assert decoded(cart(products=[])) == Skipped("empty_products")
+    assert decoded(cart(id=42, products=[])) == Skipped("empty_products", "cart", Entity("cart", "42"))
 
 
 def test_an_invalid_cart_without_products_is_invalid() -> None:

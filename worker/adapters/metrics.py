@@ -19,6 +19,15 @@ ENTITIES = (*KINDS, "unknown")
 REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 5.5, 10, 30, 60)
 DELIVERY_BUCKETS = (0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30, 60, 120, 300, 900, 3600)
 
+#: What may be skipped, and of which kind. A tombstone's is unknown: it is in nothing but the record's key.
+SKIPPED = (
+    ("unknown", "tombstone"),
+    ("cart", "empty_products"),
+    ("cart", "no_visit"),
+    ("order", "no_visit"),
+    ("order", "parent_order"),
+)
+
 Known = Iterable[tuple[str, ...]]
 
 #: What each metric means, for `# HELP` and the reference.
@@ -112,7 +121,7 @@ class _Snapshots(Collector):
         kinds = [(kind,) for kind in KINDS]
         yield _counter("events_consumed", ["topic"], counts.consumed, [(topic,) for topic in self._topics])
         yield _counter("events_collapsed", ["entity"], counts.collapsed, kinds)
-        yield _counter("events_skipped", ["reason"], counts.skipped, [("tombstone",), ("empty_products",)])
+        yield _counter("events_skipped", ["entity", "reason"], counts.skipped, SKIPPED)
         yield _counter("events_delivered", ["entity"], counts.delivered, kinds)
         pairs = [(entity, reason) for entity in ENTITIES for reason in REJECTION_REASONS]
         yield _counter("events_rejected", ["entity", "reason"], counts.rejected, pairs)

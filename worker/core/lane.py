@@ -58,7 +58,7 @@ class Slot:
     `due` and `not_before` are monotonic seconds; before the latter it is no probe either, because the API itself asked
     for that or because it is too early to confirm. `attempts` are those that count, `tries` all consecutive failures
     (they set the delay). `mark`: answers that other entities had had at the previous attempt. `confirming`: the event
-    was delivered already and will be sent once more.
+    was delivered already and will be sent once more. `emptied`: in flight, and its cart was emptied since.
     """
 
     event: QueuedEvent
@@ -68,6 +68,7 @@ class Slot:
     attempts: int = 0
     tries: int = 0
     confirming: bool = False
+    emptied: bool = False
 
 
 @dataclass(slots=True, eq=False)

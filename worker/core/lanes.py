@@ -28,6 +28,10 @@ class Lanes:
     def __getitem__(self, entity: Entity) -> Lane:
         return self._lanes[entity]
 
+    def get(self, entity: Entity) -> Lane | None:
+        """The entity's lane, if anything of it waits or is in flight."""
+        return self._lanes.get(entity)
+
     def of(self, entity: Entity, now: float) -> Lane:
         """The entity's lane, opened if need be."""
         lane = self._lanes.get(entity)

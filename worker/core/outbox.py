@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from worker.core.counts import Counts
-from worker.core.event import Entity, Kind
+from worker.core.event import Entity, Kind, Skipped
 from worker.core.gate import Gate
 from worker.core.lane import Delivery, Lane, QueuedEvent, Slot
 from worker.core.lanes import Lanes
@@ -103,13 +103,15 @@ class Outbox:
         self.counts.collapsed[kind] += events
         return True
 
-    def skip(self, partition: Partition, offset: int, reason: str, now: float) -> bool:
-        """Notes a record with nothing to send."""
+    def skip(self, partition: Partition, offset: int, skipped: Skipped, now: float) -> bool:
+        """Counts a record with nothing to send. An emptied cart drops the older state of its entity."""
         owner = self._receive(partition, offset, now)
         if owner is None:
             return False
         owner.read(offset)
-        self.counts.skipped[reason] += 1
+        self.counts.skipped[skipped.kind, skipped.reason] += 1
+        if skipped.reason == "empty_products" and skipped.entity is not None:
+            self._empty(skipped.entity, owner, now)
         return True
 
     def refuse(
@@ -399,6 +401,20 @@ class Outbox:
             slot.due, slot.not_before = event.read_at + self.rules.window, 0.0
             self._lanes.replan(lane)
         self._settling.supersede(lane, slot, event)
+
+    def _empty(self, entity: Entity, owner: Ownership, now: float) -> None:
+        """What waits of the partition goes, but for a confirmation; what is in flight is not retried."""
+        lane = self._lanes.get(entity)
+        if lane is None:
+            return
+        flying, slot = lane.in_flight, lane.slot_of(owner)
+        if flying is not None and flying.event.owner is owner:
+            flying.emptied = True
+        if slot is not None and not slot.confirming:
+            lane.waiting.remove(slot)
+            self._settling.collapse(lane, slot.event)
+            if flying is None:
+                self._lanes.go_on(lane, now)
 
     def _note(self, lane: Lane, delivery: Delivery, outcome: Outcome, now: float) -> None:
         """What an outcome means beyond its own event."""

@@ -40,7 +40,7 @@ class Settled:
 
     `retry_in`: seconds until the next attempt, None if there is none. `exhausted`: the attempts that count are used
     up. `first`: the event's first delivery, not its confirmation. `stale`: its partition was not ours any more.
-    `gate`: what changed about the gate.
+    `collapsed`: it failed, and is not tried again, because its cart was emptied. `gate`: what changed about the gate.
     """
 
     retry_in: float | None = None
@@ -48,4 +48,5 @@ class Settled:
     attempts: int = 0
     first: bool = False
     stale: bool = False
+    collapsed: bool = False
     gate: Change | None = None

@@ -36,8 +36,8 @@ class Settling:
         if slot.confirming:
             self._deliver(lane, slot.event)
         else:
-            self._collapse(lane, slot.event)
-        slot.event, slot.attempts, slot.confirming = event, 0, False
+            self.collapse(lane, slot.event)
+        slot.event, slot.attempts, slot.confirming, slot.emptied = event, 0, False, False
 
     def reject(self, letter: Letter) -> None:
         """For good: at once, or once the letter is acknowledged."""
@@ -99,6 +99,9 @@ class Settling:
             lane.waiting.remove(newer)
             self.supersede(lane, slot, newer.event)  # it keeps the retry's time
             exhausted = False
+        elif slot.emptied and not slot.confirming:
+            self.collapse(lane, slot.event)
+            return Settled(collapsed=True)
         elif exhausted and self.rules.dead_letters:
             before = "accepted once, but not confirmed; " if slot.confirming else ""
             message = f"{before}given up after {slot.attempts} attempts that counted; the last one: {outcome.message}"
@@ -119,7 +122,8 @@ class Settling:
         self._finish(event)
         self.counts.delivered[lane.entity.kind] += 1
 
-    def _collapse(self, lane: Lane, event: QueuedEvent) -> None:
+    def collapse(self, lane: Lane, event: QueuedEvent) -> None:
+        """The event is settled because a newer one took its place, or emptied its cart."""
         self._finish(event)
         self.counts.collapsed[lane.entity.kind] += 1
 

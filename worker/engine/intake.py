@@ -113,7 +113,7 @@ class Intake:
                         now=now,
                     )
                 elif isinstance(one, Skipped):
-                    outbox.skip(partition, record.offset, one.reason, now)
+                    outbox.skip(partition, record.offset, one, now)
                 else:
                     self._refuse(outbox, partition, record, one, now)
         if given_up is not None:

@@ -99,7 +99,7 @@ def decode(event: dict[str, Any], defaults: Defaults) -> Event | Skipped | Inval
     if order_id is not None and not _is_status(_status(event, defaults)):
         return _invalid(event, "status", _STATUS.expected)
     if not cart["products"]:
-        return Skipped("empty_products")
+        return Skipped("empty_products", "cart", Entity("cart", cart_id))
     entity = Entity("cart", cart_id) if order_id is None else Entity("order", order_id)
     return Event(entity, timestamp.seconds(event.get("occurred_at")), len(cart["products"]))
 

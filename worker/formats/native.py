@@ -78,7 +78,7 @@ def decode(event: dict[str, Any], defaults: Defaults) -> Event | Skipped | Inval
         return Invalid("invalid_event", kind, *problem.first(model, event, error), readable_id(event.get("id")))
     products = event["products"]
     if not products:
-        return Skipped("empty_products")
+        return Skipped("empty_products", kind, Entity(kind, str(event["id"])))
     occurred_at = event.get("occurred_at")
     happened = None if occurred_at is None else timestamp.seconds(occurred_at)
     return Event(Entity(kind, str(event["id"])), happened, len(products))

@@ -65,7 +65,7 @@ def decode(value: bytes, defaults: Defaults) -> Event | Skipped | None:
     products = event.products
     kind: Kind = "cart" if event.__class__ is Cart else "order"
     if not products:
-        return Skipped("empty_products") if kind == "cart" else None
+        return Skipped("empty_products", kind, Entity(kind, str(event.id))) if kind == "cart" else None
     occurred_at = event.occurred_at
     happened = None if occurred_at is None else timestamp.seconds(occurred_at)
     return Event(Entity(kind, str(event.id)), happened, len(products))

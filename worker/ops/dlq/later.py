@@ -30,9 +30,9 @@ class Ours:
 class Later:
     """The last offset of each entity that was asked for, as far as the logs have been read.
 
-    Records that cannot be sent count too, valid or not: they are what the shop said last. A tombstone or an emptied
-    cart names no entity; its key does, as producers key records by the entity. Copies of letters don't count, whichever
-    run wrote them, and how often: they are as old as what they are copies of.
+    Records that cannot be sent count too, valid or not: they are what the shop said last. A tombstone names
+    no entity; its key does, as producers key records by the entity. Copies of letters don't count, whichever run
+    wrote them, and how often: they are as old as what they are copies of.
 
     Blocks, and raises as `Admin` and `Reader` do.
     """
@@ -160,9 +160,10 @@ class Later:
 
     def _marks_of(self, key: bytes | None, value: bytes | None) -> list[_Mark]:
         marks: list[_Mark] = [(_KEY, key)] if key else []
+        named: _Mark | None
         match decode(value, self._defaults):
-            case Skipped():
-                named = None
+            case Skipped(entity=entity):
+                named = entity
             case Invalid(kind=kind, id=entity_id):
                 named = None if entity_id is None else (kind, entity_id)
             case decoded:

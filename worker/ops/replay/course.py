@@ -36,6 +36,7 @@ class Course:
     waiting: dict[Entity, State]
     first: dict[Entity, Coordinates]
     done: int = 0
+    emptied: int = 0
     superseded: int = 0
     open: dict[Entity, Open] = field(default_factory=dict)
     untried: set[Entity] = field(default_factory=set)
@@ -55,12 +56,18 @@ class Course:
         while self.waiting and len(self.untried) < room:
             entity = next(iter(self.waiting))
             state = self.waiting.pop(entity)
+            if state.emptied:
+                self._count_done(entity, state)
+                continue
             self.open[entity] = Open(state)
             self.untried.add(entity)
             yield entity, state
 
     def newer(self, entity: Entity, state: State) -> bool:
-        """Takes an event that was read meanwhile; True: it is to be sent, because an older one was handed out."""
+        """Takes a state that was read meanwhile; True: hand it out too, because an older one was.
+
+        An emptied cart is handed out so that what is not sent yet of the older one is dropped.
+        """
         if entity in self.waiting:
             if state.newer_than(self.waiting[entity]):
                 self.waiting[entity] = state
@@ -70,6 +77,9 @@ class Course:
         if opened is None or not state.newer_than(opened.state):
             return False
         opened.state, opened.answered = state, False
+        if state.emptied:
+            self.untried.discard(entity)
+            self.rejected.pop(entity, None)
         self._unchecked.pop(entity, None)
         self.superseded += 1
         return True
@@ -111,7 +121,13 @@ class Course:
         for entity, state in sent.items():
             if self.open[entity].state is state:
                 del self.open[entity]
-                self.done += 1
+                self._count_done(entity, state)
+
+    def _count_done(self, entity: Entity, state: State) -> None:
+        self.done += 1
+        if state.emptied:
+            self.emptied += 1
+            self.failing.pop(entity, None)
 
     def unfinished(self) -> Iterator[Entity]:
         yield from self.open

@@ -84,7 +84,9 @@ class Reading:
         for (topic, partition), records in batches.items():
             for record in records:
                 at = Coordinates(topic, partition, record.offset)
-                yield State(at, record.timestamp, record.value or b""), decode(record.value, self.defaults)
+                decoded = decode(record.value, self.defaults)
+                emptied = isinstance(decoded, Skipped) and decoded.reason == "empty_products"
+                yield State(at, record.timestamp, record.value or b"", emptied), decoded
 
     def ends(self, meanwhile: Callable[[], None] = lambda: None) -> dict[Partition, int]:
         """The topic's ends as they are when this is called, or later. Blocks until they are known."""
