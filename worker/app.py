@@ -95,7 +95,9 @@ class Worker:
         self._api = CartApi(
             optico.url, timeout=optico.timeout_seconds, concurrency=optico.max_concurrency, ca_file=optico.ca_file
         )
-        self._sender = Sender(desk, self._api, optico.api_key, encode, defaults, metrics, self._warn)
+        self._sender = Sender(
+            desk, self._api, optico.api_key, encode, defaults, metrics, self._warn, rules.dead_letters
+        )
         self._http = HealthServer(
             own.http_host,
             own.http_port,

@@ -42,7 +42,10 @@ class PartitionState:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The worker at one moment. Durations in seconds, points in time in UNIX seconds (0: never)."""
+    """The worker at one moment. Durations in seconds, points in time in UNIX seconds (0: never).
+
+    `sending_paused` holds kinds with the reason.
+    """
 
     counts: Counts
     pending: int
@@ -52,7 +55,7 @@ class Snapshot:
     oldest_unsettled: float
     partitions: Mapping[Partition, PartitionState]
     intake_paused: frozenset[str]
-    sending_paused: frozenset[str]
+    sending_paused: frozenset[tuple[str, str]]
     rebalances: Counter[str]
     commits: Counter[str]
     polled_at: float
@@ -60,8 +63,7 @@ class Snapshot:
     @classmethod
     def nothing(cls) -> "Snapshot":
         """A worker that has done nothing yet."""
-        none: frozenset[str] = frozenset()
-        return cls(Counts(), 0, 0, 0, 0, 0.0, {}, none, none, Counter(), Counter(), 0.0)
+        return cls(Counts(), 0, 0, 0, 0, 0.0, {}, frozenset(), frozenset(), Counter(), Counter(), 0.0)
 
 
 class Record(Protocol):

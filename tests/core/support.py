@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from worker.core.circuit_breaker import TripReason
 from worker.core.event import Entity, Skipped
 from worker.core.lane import Delivery
 from worker.core.outbox import Outbox
@@ -26,6 +27,14 @@ KEY_REFUSED = Outcome(Result.KEY_REFUSED, "invalid_api_key", "Invalid API key")
 REJECTED = Outcome(Result.REJECTED, "unknown_visit_id", "Unknown visit_id")
 TOMBSTONE = Skipped("tombstone")
 ANSWERS = (DELIVERED, REJECTED)
+
+
+def opened(settled: Settled) -> list[TripReason]:
+    return [change.reason for change in settled.changes if change.opened]
+
+
+def closed(settled: Settled) -> list[TripReason]:
+    return [change.reason for change in settled.changes if not change.opened]
 
 
 def no_jitter(failures: int) -> float:
@@ -138,13 +147,18 @@ class Box:
         taken = {delivery.entity: delivery for delivery in [self.take() for _ in entities]}
         return [taken[entity] for entity in entities]
 
-    def shut(self, outcome: Outcome = SERVER_ERROR) -> None:
-        """Shuts the gate by five failures of A, B and C, all of which then wait."""
+    def trip(self, outcome: Outcome = SERVER_ERROR) -> None:
+        """Opens the carts' breaker by five failures of A, B and C, all of which then wait."""
         a, b, c = self.start(A, B, C)
         for delivery in (a, b, c):
             self.settle(delivery, outcome)
-        while self.outbox.gate.shut is None:
+        while self.tripped is None:
             self.settle(self.next(), outcome)
+
+    @property
+    def tripped(self) -> TripReason | None:
+        """Why no cart is sent."""
+        return self.outbox.breakers.key.reason or self.outbox.breakers.of["cart"].reason
 
     @property
     def committable(self) -> int | None:

@@ -35,6 +35,7 @@ FAILURES: Final = {
 }
 POISON: Final = FAILURES["5xx"]
 REJECTED: Final = Outcome(Result.REJECTED, "unknown_visit_id", "Unknown visit_id")
+SUSPENDED: Final = Outcome(Result.REJECTED, "other_error", "Account suspended")
 TIMED_OUT: Final = Outcome(Result.RETRYABLE, "timeout", "no answer", ambiguous=True)
 
 

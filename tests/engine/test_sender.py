@@ -12,7 +12,8 @@ from worker.core.event import Defaults
 from worker.core.lane import Delivery
 from worker.core.outcome import DELIVERED, Outcome
 from worker.core.rules import Settled
-from worker.engine.sender import FAILS_OFTEN, Sender
+from worker.engine.reporting import FAILS_OFTEN
+from worker.engine.sender import Sender
 from worker.formats import encode
 from worker.ports import Content
 
@@ -27,6 +28,9 @@ class Poisoned:
     failures: int
     warned: list[dict[str, Any]] = field(default_factory=list)
     _taken: Delivery | None = None
+
+    def clock(self) -> float:
+        return self.made.now
 
     def take(self) -> Delivery | None:
         if not self.failures or not self.made.outbox.pending:

@@ -12,11 +12,13 @@ import orjson
 
 KEY_REFUSED_MESSAGE: Final = "Invalid API key"
 
+UNKNOWN_VISIT: Final = "unknown_visit_id"
+
 #: The API's own words, by the reason under which they are counted. Case, final periods and blanks do not matter.
 MESSAGES: Final[Mapping[str, str]] = {
     "Missing required parameter": "missing_required_parameter",
     "Invalid products format": "invalid_products_format",
-    "Unknown visit_id": "unknown_visit_id",
+    "Unknown visit_id": UNKNOWN_VISIT,
 }
 REJECTION_REASONS: Final = (
     "malformed_json",
@@ -34,6 +36,7 @@ RETRY_REASONS: Final = (
     "http_other",
     "bad_response",
     "invalid_api_key",
+    "rejections",
 )
 
 _SUCCESS_CLASS: Final = 2

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from worker.core.gate import Shut
+from worker.core.circuit_breaker import KINDS
 from worker.core.outbox import Outbox
 from worker.core.ownership import Partition
 from worker.engine.desk import Desk
@@ -56,7 +56,7 @@ class Status:
         if not self._in_group():
             reasons.append(f"not in the consumer group: {self.view.membership}")
         with self.desk.outbox() as outbox:
-            if outbox.gate.shut is Shut.INVALID_API_KEY:
+            if outbox.breakers.key.reason is not None:
                 reasons.append("the API refuses the key")
         return reasons
 
@@ -83,8 +83,9 @@ class Status:
         return states
 
 
-def _sending_paused(outbox: Outbox, now: float) -> frozenset[str]:
-    reasons = {str(outbox.gate.shut)} if outbox.gate.shut is not None else set()
+def _sending_paused(outbox: Outbox, now: float) -> frozenset[tuple[str, str]]:
+    """Kinds with the reason. What stops everything stops either kind."""
+    paused = {(str(kind), str(reason)) for kind, reason in outbox.breakers.paused()}
     if now < outbox.pause.until:
-        reasons.add("retry_after")
-    return frozenset(reasons)
+        paused |= {(kind, "retry_after") for kind in KINDS}
+    return frozenset(paused)

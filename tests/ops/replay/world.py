@@ -152,7 +152,7 @@ class World:
         return self.numbers.idle(self.outbox, entities)
 
     def paused(self) -> str | None:
-        return None if self.outbox.gate.shut is None else str(self.outbox.gate.shut)
+        return None if self.outbox.breakers.closed else str(self.outbox.breakers.paused()[0][1])
 
     # As `Reading`.
 

@@ -44,8 +44,9 @@ class Dispatch:
 
     def __init__(self, settings: Settings, per_second: float) -> None:
         optico, own = settings.optico, settings.worker
-        # A dead letter is the outbox's way to give an event up; here it is listed, and nobody writes it.
-        rules = Rules(delays(), window=0.0, max_attempts=own.max_attempts, dead_letters=True)
+        # A dead letter is the outbox's way to give an event up; here it is listed, and nobody writes it. So a rejection
+        # loses nothing, and mass rejection needs no circuit breaker: the user sees it, and ends with a list.
+        rules = Rules(delays(), window=0.0, max_attempts=own.max_attempts, dead_letters=True, rejection_limit=0)
         self._desk = _Desk(Outbox(rules))
         self.patience = optico.timeout_seconds + 1.0
         self._failure: str | None = None
@@ -107,8 +108,8 @@ class Dispatch:
     def paused(self) -> str | None:
         """Why nothing is sent just now: `outage`, `invalid_api_key` or `retry_after`."""
         with self._desk.outbox() as outbox:
-            if outbox.gate.shut is not None:
-                return str(outbox.gate.shut)
+            if not outbox.breakers.closed:
+                return str(outbox.breakers.paused()[0][1])
             return "retry_after" if outbox.pause.until > self.clock() else None
 
     def _run(self) -> None:
