@@ -364,9 +364,12 @@ class OutboxMachine(RuleBasedStateMachine):
         outcome = busy_until(self.now, self.now + self.skew) if failure == "date" else FAILURES.get(failure or "")
         self._answer(which % len(self.in_flight), outcome)
 
-    @rule(failure=st.sampled_from(["5xx", "refused connection", "key refused"]), rounds=st.integers(1, 8))
+    @rule(failure=st.sampled_from(["5xx", "refused connection", "key refused", "suspended"]), rounds=st.integers(1, 8))
     def outage(self, failure: str, rounds: int) -> None:
         """After one more answer, in whose sight attempts of those who waited might count. Probes fail too."""
+        if failure == "suspended":
+            self.mass_rejection((rounds + 1) // 2)
+            return
         self.take()
         if self.in_flight:
             self._answer(0, None)
@@ -376,7 +379,6 @@ class OutboxMachine(RuleBasedStateMachine):
                 self._answer(0, POISON if self.in_flight[0].probe else FAILURES[failure])
             self.wait(3.0)
 
-    @rule(rounds=st.integers(1, 4))
     def mass_rejection(self, rounds: int) -> None:
         """The API rejects everything for a while, whatever it is."""
         for _ in range(rounds):

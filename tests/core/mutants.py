@@ -74,7 +74,7 @@ def _counted_by_outages(_: Settling, __: Lane, delivery: Delivery, ___: Outcome,
 
 
 def _counted_for_the_other_kind(self: Settling, lane: Lane) -> int:
-    return self.answers.total() - lane.answers
+    return sum(self.answers.values()) - lane.answers
 
 
 count = Settling._count_attempt

@@ -138,9 +138,12 @@ class EngineMachine(Group):
             if then != "nothing":
                 self._overtake(flight.entry.entity)
 
-    @rule(failure=st.sampled_from(["5xx", "refused connection", "key refused"]), rounds=st.integers(1, 8))
+    @rule(failure=st.sampled_from(["5xx", "refused connection", "key refused", "suspended"]), rounds=st.integers(1, 8))
     def outage(self, failure: str, rounds: int) -> None:
         """After one more answer, in whose sight attempts of those who waited might count. Probes fail too."""
+        if failure == "suspended":
+            self.mass_rejection((rounds + 1) // 2)
+            return
         self.send(0.5, None)
         for _, process in self.alive():
             if process.flights:
@@ -151,7 +154,6 @@ class EngineMachine(Group):
                 for flight in list(process.flights):
                     self._answer(process, flight, POISON if flight.delivery.probe else FAILURES[failure])
 
-    @rule(rounds=st.integers(1, 4))
     def mass_rejection(self, rounds: int) -> None:
         """The API rejects everything for a while, whatever it is."""
         for _ in range(rounds):

@@ -60,7 +60,7 @@ def sent(failures: int, *, dead_letters: bool) -> list[dict[str, Any]]:
     made.add(A)
     desk = Poisoned(made, failures)
     Sender(cast(Any, desk), desk, Key(), encode, Defaults(), Accepts(), desk.warn).run()
-    return desk.warned
+    return [said for said in desk.warned if said["event"].startswith("an event keeps failing")]
 
 
 @pytest.mark.parametrize("dead_letters", [True, False])

@@ -4,10 +4,10 @@ Rules: the event contract's section on delivery, attempts and the confirming res
 lanes.
 """
 
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final
 
+from worker.core.circuit_breaker import KINDS
 from worker.core.counts import Counts
 from worker.core.event import Kind
 from worker.core.lane import Delivery, Lane, QueuedEvent, Slot
@@ -29,7 +29,7 @@ class Settling:
     letters: Letters
     counts: Counts
     pending_bytes: int = 0
-    answers: Counter[Kind] = field(default_factory=Counter)
+    answers: dict[Kind, int] = field(default_factory=lambda: dict.fromkeys(KINDS, 0))
 
     def answers_of_others(self, lane: Lane) -> int:
         """How many requests of other entities of the kind were answered so far."""
@@ -127,7 +127,7 @@ class Settling:
         count.
         """
         slot, others = delivery.slot, self.answers_of_others(lane)
-        of_other_kind = self.answers.total() - self.answers[lane.entity.kind]
+        of_other_kind = sum(self.answers.values()) - self.answers[lane.entity.kind]
         failed_long = slot.failing_since is not None and now - slot.failing_since >= FAILED_LONG
         answered = others > slot.mark or (failed_long and of_other_kind > slot.mark_of_other_kind)
         if outcome.reason not in _NO_FAILURES and not delivery.probe and answered:

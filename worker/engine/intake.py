@@ -111,7 +111,7 @@ class Intake:
                         size=_size(record),
                         occurred_at=_occurred_at(record, one, wall_now),
                         now=now,
-                        age=_age(record, wall_now),
+                        age=wall_now - record.timestamp / 1000 if record.timestamp > 0 else 0.0,
                     )
                 elif isinstance(one, Skipped):
                     outbox.skip(partition, record.offset, one, now)
@@ -203,11 +203,6 @@ def _occurred_at(record: Record, event: Event, wall_now: float) -> float:
     if event.occurred_at is not None:
         return event.occurred_at
     return record.timestamp / 1000 if record.timestamp > 0 else wall_now
-
-
-def _age(record: Record, wall_now: float) -> float:
-    """How long ago it was written (s), by its timestamp."""
-    return wall_now - record.timestamp / 1000 if record.timestamp > 0 else 0.0
 
 
 def _size(record: Record) -> int:
