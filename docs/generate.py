@@ -9,6 +9,7 @@ from prometheus_client.core import Metric
 from pydantic.fields import FieldInfo
 
 from worker.adapters.metrics import LABELS, PREFIX, Metrics
+from worker.formats import REPAIRS
 from worker.ports import Snapshot
 from worker.settings import GROUPS
 from worker.settings.fields import allowed, notes
@@ -29,7 +30,7 @@ once and exits with 2.
   once are an error.
 - **Empty** counts as unset: `KAFKA_GROUP_ID=` gives the default.
 - **Misspelt.** An unknown variable that begins with `KAFKA_`, `OPTICO_` or `WORKER_` is warned of at the start, with
-  the nearest known name. Kubernetes' own service variables (such as `KAFKA_PORT_9092_TCP`) are not.
+  the nearest known name if one is near. Kubernetes' own service variables (such as `KAFKA_PORT_9092_TCP`) are not.
 - **Secrets** are never logged, printed or exported. A key that was given as a file can be replaced while the worker
   runs: it reads the file again when the API refuses the key.
 - Where a value is one of several words, capitals don't matter.
@@ -61,7 +62,7 @@ def configuration() -> str:
 
 
 def _row(name: str, field: FieldInfo) -> str:
-    default = "**required**" if field.is_required() else "-" if field.default is None else f"`{field.default}`"
+    default = "**required**" if field.is_required() else "-" if field.default in (None, "") else f"`{field.default}`"
     secret = " **Secret.**" if notes(field)["secret"] else ""
     return f"| `{name}` | {default} | {allowed(field)} | {field.description}{secret} |"
 
@@ -103,7 +104,21 @@ def _label(name: str, values: Iterable[str]) -> str:
     return f"`{name}`: {', '.join(fixed)}" if fixed else f"`{name}`"
 
 
-PAGES = {"configuration.md": configuration, "metrics.md": metrics}
+REPAIRS_BEGIN = f"<!-- Generated from worker/formats/repairs.py by `{RENEW}`: change it there. -->"
+REPAIRS_END = "<!-- End of the generated table. -->"
+
+
+def events() -> str:
+    """The page on events with its table of repairs."""
+    page = (DOCS / "events.md").read_text(encoding="utf-8")
+    before, _, rest = page.partition(REPAIRS_BEGIN)
+    after = rest.partition(REPAIRS_END)[2]
+    rows = [f"| `{repair.label}` | {repair.found} | {repair.result} |" for repair in REPAIRS]
+    table = "\n".join(["", "", "| repair | a record holds | what is sent |", "|---|---|---|", *rows, "", ""])
+    return f"{before}{REPAIRS_BEGIN}{table}{REPAIRS_END}{after}"
+
+
+PAGES = {"configuration.md": configuration, "events.md": events, "metrics.md": metrics}
 
 
 def main(arguments: list[str]) -> int:

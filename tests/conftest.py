@@ -84,7 +84,7 @@ def group() -> str:
 def kafka_cluster() -> Iterator[ClusterFactory]:
     """A factory of clusters whose brokers the test may stop and kill."""
     if ExternalCluster.from_environment() is not None:
-        _absent("this test stops brokers, which those of KAFKA_TEST_BOOTSTRAP_SERVERS are not for")
+        absent("this test stops brokers, which those of KAFKA_TEST_BOOTSTRAP_SERVERS are not for")
     with ExitStack() as stack:
 
         def start(brokers: int = 1, **options: Any) -> KafkaCluster:
@@ -104,10 +104,10 @@ def _start(stack: ExitStack, cluster: KafkaCluster) -> KafkaCluster:
     try:
         return stack.enter_context(cluster)
     except MissingError as missing:
-        _absent(str(missing))
+        absent(str(missing))
 
 
-def _absent(reason: str) -> NoReturn:
+def absent(reason: str) -> NoReturn:
     if os.environ.get("CI"):
         pytest.fail(f"in CI nothing may be skipped: {reason}", pytrace=False)
     pytest.skip(reason)

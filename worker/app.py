@@ -15,7 +15,8 @@ from worker.adapters.http import CartApi
 from worker.adapters.kafka import DeadLetterTopic, GroupConsumer, rebalance_timeout
 from worker.adapters.logs import Mask, RateLimited
 from worker.adapters.metrics import Metrics
-from worker.core.event import Defaults, Invalid
+from worker.core.event import Invalid
+from worker.core.large import at_once
 from worker.core.outbox import Outbox
 from worker.core.ownership import Partition
 from worker.core.rules import Rules
@@ -26,10 +27,10 @@ from worker.engine.intake import Intake
 from worker.engine.postman import Postman
 from worker.engine.rebalance import Rebalancer
 from worker.engine.retry import delays
-from worker.engine.sender import Sender
+from worker.engine.sender import Sender, encoder
 from worker.engine.status import Status
 from worker.engine.view import View
-from worker.formats import decode, encode
+from worker.formats import read
 from worker.ports import Consumer, FatalError, Membership, Record, UnavailableError
 from worker.settings import Settings
 
@@ -70,17 +71,19 @@ class Worker:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         optico, kafka, own = settings.optico, settings.kafka, settings.worker
-        defaults = Defaults(own.default_currency, own.default_order_status)
+        reading = settings.reading()
         rules = Rules(
             delays(),
             window=own.collapse_window_ms / 1000,
             max_pending=own.max_pending,
             max_pending_bytes=own.max_pending_bytes,
+            large_at_once=at_once(optico.max_concurrency),
             max_attempts=own.max_attempts,
+            rejection_limit=own.rejection_limit,
             dead_letters=kafka.dlq_topic is not None,
         )
         self._desk = desk = Desk(Outbox(rules))
-        self._view = view = View(beat_at=desk.clock())
+        self._view = view = View(beat_at=desk.clock(), last_events=dict.fromkeys(kafka.topics, 0.0))
         self._stop = threading.Event()
         self._told_to_stop = False
         self._crew = Crew(desk, view, optico.timeout_seconds, rebalance_timeout(kafka))
@@ -90,13 +93,17 @@ class Worker:
         self._limited = RateLimited(limit=5, interval=10.0)
         self._next_count = 0.0
         self._intake = Intake(
-            desk, view, self._commits, decode, defaults, optico.max_requests_per_second, self._rejected, self._warn
+            desk, view, self._commits, read, reading, optico.max_requests_per_second, self._rejected, self._warn
         )
         self._api = CartApi(
-            optico.url, timeout=optico.timeout_seconds, concurrency=optico.max_concurrency, ca_file=optico.ca_file
+            optico.url,
+            timeout=optico.timeout_seconds,
+            concurrency=optico.max_concurrency,
+            ca_file=optico.ca_file,
+            max_connection_age=optico.max_connection_age_seconds,
         )
         self._sender = Sender(
-            desk, self._api, optico.api_key, encode, defaults, metrics, self._warn, rules.dead_letters
+            desk, self._api, optico.api_key, encoder(reading), metrics, self._warn, rules.dead_letters
         )
         self._http = HealthServer(
             own.http_host,
@@ -258,8 +265,7 @@ class Worker:
             partition=partition.partition,
             offset=record.offset,
             entity=invalid.kind,
-            path=invalid.path,
-            expected=invalid.expected,
+            problem=invalid.message,
         )
 
     def _count_rebalance(self, kind: str) -> None:

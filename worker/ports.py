@@ -22,22 +22,39 @@ class UnavailableError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Whether all is well; if not, why, in words for a person."""
+    """Whether all is well; if not, why, in words for a person.
+
+    `last_events`: by topic, the time (UNIX seconds) of the last event that came since the start; 0: none did.
+    """
 
     reasons: tuple[str, ...] = ()
+    last_events: Mapping[str, float] | None = None
 
     @property
     def ok(self) -> bool:
         return not self.reasons
 
 
+class LogEnd(NamedTuple):
+    """Both ends of a partition's log, from one sample. They differ while a transaction is open."""
+
+    #: The offset after the last record that all replicas have.
+    high_watermark: int
+    #: The offset after the last record that can be read: no open transaction begins before it.
+    last_stable: int
+
+
 @dataclass(frozen=True, slots=True)
 class PartitionState:
-    """Offsets of an owned partition; None: not known yet."""
+    """Offsets of an owned partition; None: not known yet. `end` is the high watermark.
+
+    `open_transaction`: how long one has held up the reading (s); 0: none does.
+    """
 
     end: int | None
     position: int | None
     committed: int | None
+    open_transaction: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +81,13 @@ class Snapshot:
     def nothing(cls) -> "Snapshot":
         """A worker that has done nothing yet."""
         return cls(Counts(), 0, 0, 0, 0, 0.0, {}, frozenset(), frozenset(), Counter(), Counter(), 0.0)
+
+
+class TooLarge(NamedTuple):
+    """A batch that is larger than may be read. `next_offset` is the first one after it."""
+
+    offset: int
+    next_offset: int
 
 
 class Record(Protocol):
@@ -141,6 +165,9 @@ class Consumer(Protocol):
     def poll(self, timeout: float) -> Mapping[Partition, Sequence[Record]]:
         """Records, or nothing after `timeout` seconds. May block longer while partitions are being revoked."""
 
+    def too_large(self) -> Mapping[Partition, TooLarge]:
+        """Partitions that are not read on, each with the batch that is in the way. Does not block."""
+
     def position(self, partition: Partition) -> int | None:
         """The next offset to read, as far as the client knows one. Does not block."""
 
@@ -159,8 +186,11 @@ class Consumer(Protocol):
     def request_ends(self, partitions: Iterable[Partition]) -> None:
         """Asks for the log ends of these; one question at a time, more are ignored until it is answered."""
 
-    def ends(self) -> dict[Partition, int]:
+    def ends(self) -> dict[Partition, LogEnd]:
         """Log ends that arrived since the last call."""
+
+    def without_offset(self) -> set[Partition]:
+        """Partitions that came since the last call and for which the group has no committed offset."""
 
     def partitions(self) -> int | None:
         """How many partitions the topics have altogether; None: not known yet."""

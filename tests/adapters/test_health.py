@@ -1,8 +1,10 @@
 """The pages for probes and Prometheus, beside clients that mean harm, or are broken."""
 
+import errno
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 from urllib.request import urlopen
 
 import pytest
@@ -69,3 +71,52 @@ def test_a_probe_is_answered_however_many_say_nothing(server: HealthServer, monk
     finally:
         for client in clients:
             client.close()
+
+
+@pytest.fixture
+def everywhere() -> Iterator[Callable[[], HealthServer]]:
+    """Starts a server on every address."""
+    running: list[HealthServer] = []
+
+    def start() -> HealthServer:
+        well = Health(())
+        running.append(HealthServer("::", 0, metrics=lambda: b"x 1\n", healthz=lambda: well, readyz=lambda: well))
+        return running[-1]
+
+    yield start
+    for server in running:
+        server.close()
+
+
+def answers(address: str, server: HealthServer) -> bool:
+    with urlopen(f"http://{address}:{server.port}/healthz", timeout=5) as answer:
+        return bool(answer.status == 200)
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
+def test_a_probe_is_answered_on_ipv6_and_on_ipv4(everywhere: Callable[[], HealthServer]) -> None:
+    server = everywhere()
+
+    assert answers("[::1]", server)
+    assert answers("127.0.0.1", server)
+
+
+def test_a_probe_is_answered_on_ipv4_where_there_is_no_ipv6(
+    everywhere: Callable[[], HealthServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Ipv4Only(socket.socket):
+        def __init__(self, family: int = -1, *rest: Any, **named: Any) -> None:
+            if family == socket.AF_INET6:
+                raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+            super().__init__(family, *rest, **named)
+
+    monkeypatch.setattr(socket, "socket", Ipv4Only)
+
+    assert answers("127.0.0.1", everywhere())
+
+
+def test_a_port_that_is_taken_is_named_with_its_variables(everywhere: Callable[[], HealthServer]) -> None:
+    well = Health(())
+    port = everywhere().port
+    with pytest.raises(OSError, match=f"can't listen on :: port {port} .WORKER_HTTP_HOST, WORKER_HTTP_PORT"):
+        HealthServer("::", port, metrics=lambda: b"", healthz=lambda: well, readyz=lambda: well)

@@ -71,7 +71,7 @@ CONTRACT: dict[str, list[dict[str, str]]] = {
     "last_poll_timestamp_seconds": [{}],
     "last_delivery_timestamp_seconds": [{}],
 }
-ON_OWNERS_ONLY = ("consumer_lag", "unread_records", "committed_offset")
+ON_OWNERS_ONLY = ("consumer_lag", "unread_records", "committed_offset", "open_transaction_seconds")
 
 
 def scrape(metrics: Metrics) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
@@ -106,7 +106,7 @@ def test_nothing_else_is_exposed() -> None:
 def test_partition_series_exist_only_where_the_partition_is_owned() -> None:
     assert not {name for name, _ in scrape(a_worker())} & set(ON_OWNERS_ONLY)
     partitions = {
-        Partition("carts", 0): PartitionState(end=10, position=9, committed=4),
+        Partition("carts", 0): PartitionState(end=10, position=9, committed=4, open_transaction=61.5),
         Partition("carts", 1): PartitionState(end=None, position=None, committed=None),
     }
     samples = scrape(a_worker(replace(Snapshot.nothing(), partitions=partitions)))
@@ -115,9 +115,10 @@ def test_partition_series_exist_only_where_the_partition_is_owned() -> None:
         "consumer_lag": 6,
         "unread_records": 1,
         "committed_offset": 4,
+        "open_transaction_seconds": 61.5,
     }
     assert samples["assigned_partitions", frozenset()] == 2
-    assert len([name for name, _ in samples if name in ON_OWNERS_ONLY]) == 3
+    assert len([name for name, _ in samples if name in ON_OWNERS_ONLY]) == 5
 
 
 def test_what_is_counted_and_measured_shows() -> None:

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 from urllib.request import urlopen
 
 from kafka import KafkaProducer
@@ -64,7 +64,7 @@ class Reading:
 class Bed:
     """Context manager. `quick`: everything small, to see that it works. `say` takes lines of progress.
 
-    `kafka`: one that runs already; without, it has its own.
+    `kafka`: one that runs already; without, it has its own. `replayed`: carts in the range of a live replay.
     """
 
     def __init__(
@@ -74,8 +74,9 @@ class Bed:
         quick: bool,
         rounds: int,
         kafka: KafkaCluster | ExternalCluster | None = None,
+        replayed: int | None = None,
     ) -> None:
-        self.say, self.quick, self.rounds = say, quick, rounds
+        self.say, self.quick, self.rounds, self.replayed = say, quick, rounds, replayed
         self._kafka = kafka
         self._exit = ExitStack()
 
@@ -111,9 +112,9 @@ class Bed:
         with Child(command, folder=ROOT, output=output, environment=_environment()) as child:
             yield child
 
-    def topic(self, partitions: int = 4) -> str:
+    def topic(self, partitions: int = 4, config: Mapping[str, str] | None = None) -> str:
         name = f"bench-{secrets.token_hex(4)}"
-        self.kafka.create_topic(name, partitions)
+        self.kafka.create_topic(name, partitions, config=config)
         return name
 
     def filled(self, records: Iterable[tuple[bytes, bytes]], partitions: int = 4) -> str:
@@ -122,18 +123,21 @@ class Bed:
         produce(self.kafka.bootstrap, name, records)
         return name
 
+    def environment(self, topic: str, *, api: Api | None = None, group: str | None = None) -> dict[str, str]:
+        """What a process of ours needs to find Kafka, its topic and the API."""
+        return {
+            "KAFKA_BOOTSTRAP_SERVERS": self.kafka.bootstrap,
+            "KAFKA_TOPICS": topic,
+            "KAFKA_GROUP_ID": group or f"bench-{secrets.token_hex(4)}",
+            "OPTICO_URL": (api or self.api).url,
+        }
+
     @contextmanager
     def worker(
         self, topic: str, settings: Mapping[str, str] = {}, *, api: Api | None = None, group: str | None = None
     ) -> Iterator[BenchWorker]:
         """A worker in a group of its own, killed at the block's end; without a limit to its rate."""
-        usual = {
-            "KAFKA_BOOTSTRAP_SERVERS": self.kafka.bootstrap,
-            "KAFKA_TOPICS": topic,
-            "KAFKA_GROUP_ID": group or f"bench-{secrets.token_hex(4)}",
-            "OPTICO_URL": (api or self.api).url,
-            "WORKER_COLLAPSE_WINDOW_MS": "500",
-        }
+        usual = self.environment(topic, api=api, group=group) | {"WORKER_COLLAPSE_WINDOW_MS": "500"}
         with BenchWorker({**usual, **settings}) as process:
             yield process
 
@@ -165,11 +169,10 @@ def every(seconds: float, condition: Callable[[], T]) -> Callable[[], T]:
     return look
 
 
-def produce(bootstrap: str, topic: str, records: Iterable[tuple[bytes, bytes]]) -> None:
+def produce(bootstrap: str, topic: str, records: Iterable[tuple[bytes, bytes]], **client: Any) -> None:
     """Many records, quickly, in their order."""
-    producer = KafkaProducer(
-        bootstrap_servers=bootstrap, acks=1, linger_ms=20, batch_size=128 * 1024, metrics_enabled=False
-    )
+    options = {"acks": 1, "linger_ms": 20, "batch_size": 128 * 1024} | client
+    producer = KafkaProducer(bootstrap_servers=bootstrap, metrics_enabled=False, **options)
     for key, value in records:
         producer.send(topic, key=key, value=value)
     producer.flush(120)

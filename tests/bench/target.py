@@ -20,6 +20,8 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
+#: What is kept of a body (bytes): id and version stand at its beginning.
+_KEPT = 4096
 _BODIES = {200: b'{"status":"success"}'}
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _ID = re.compile(rb"(?:^|&)id=([^&]*)")
@@ -116,7 +118,7 @@ class Target:
 
     def _take(self, connection: Connection, body: bytes) -> None:
         now = time.time()
-        exchange = Exchange(body, now, self.status)
+        exchange = Exchange(body[:_KEPT], now, self.status)
         self.log.append(exchange)
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)

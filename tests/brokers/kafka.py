@@ -134,6 +134,12 @@ class KafkaCluster(Topics):
         self.stop(broker)
         self.start(broker)
 
+    def move(self, broker: int, host: str) -> None:
+        """Ends the broker and starts it at another loopback address; nobody listens for clients at the former one."""
+        self.stop(broker)
+        self._nodes[broker].move(host)
+        self.start(broker)
+
     def pid(self, broker: int) -> int:
         """The process id of the broker, also of its last one when it is down."""
         return self._nodes[broker].pid

@@ -117,6 +117,13 @@ class Node:
         output = self._folder / "output"
         self._child = Child(command, folder=self._folder, output=output, environment=dict(os.environ))
 
+    def move(self, host: str) -> None:
+        """Its next start listens for clients at another loopback address, on the same port."""
+        before = self.ports.client.address
+        self.ports.client.host = host
+        config = self._config.read_text().replace(f"CLIENT://{before}", f"CLIENT://{self.ports.client.address}")
+        self._config.write_text(config)
+
     def segment(self, topic: str, partition: int) -> Path:
         return self._folder / "data" / f"{topic}-{partition}" / f"{0:020}.log"
 

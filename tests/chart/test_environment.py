@@ -95,6 +95,19 @@ def test_numbers_arrive_as_they_were_given(
     assert getattr(loaded.worker, name) == number
 
 
+def test_lists_and_maps_arrive_as_they_were_given(helm: Helm, tmp_path: Path) -> None:
+    worker = {
+        "orderStatusMap": {"P": "Processed", "Y": "Awaiting call", "10": "Envoyée"},
+        "csCartIdFields": ["company_id", "user_id"],
+        "idPrefixes": {"shop.carts": "{{ .Release.Name }}-"},
+    }
+    found = helm.render(LEAST, {"worker": worker})
+    loaded = settings(found, one(found, "Deployment")["spec"]["template"]["spec"], tmp_path).worker
+    assert loaded.order_status_map == worker["orderStatusMap"]
+    assert loaded.cs_cart_id_fields == ("company_id", "user_id")
+    assert loaded.id_prefixes == {"shop.carts": "rel-"}
+
+
 def test_credentials_in_the_values_arrive_as_they_were_given(helm: Helm, tmp_path: Path) -> None:
     path = VALUES / "inline.yaml"
     given = values_of(path)
@@ -124,6 +137,8 @@ def test_the_workers_program_answers_the_rendered_probes_and_ends_within_its_gra
     container = own_container(pod)
     with _running(container, environment(found, pod, tmp_path)) as process:
         assert _answer(container, "startupProbe", until=200) == 200
+        if socket.has_dualstack_ipv6():
+            assert _answer(container, "startupProbe", until=200, pod="[::1]") == 200
         assert _answer(container, "livenessProbe", until=200) == 200
         assert _answer(container, "readinessProbe", until=503) == 503  # there is no broker
         process.send_signal(signal.SIGTERM)
@@ -141,14 +156,14 @@ def _running(container: Document, variables: Mapping[str, str]) -> Iterator[subp
             process.kill()
 
 
-def _answer(container: Document, probe: str, until: int) -> int:
+def _answer(container: Document, probe: str, until: int, pod: str = "127.0.0.1") -> int:
     (port,) = container["ports"]
     get = container[probe]["httpGet"]
     assert get["port"] == port["name"]
     deadline = time.monotonic() + 30
     while True:
         with contextlib.suppress(OSError):
-            status = _status(f"http://127.0.0.1:{port['containerPort']}{get['path']}")
+            status = _status(f"http://{pod}:{port['containerPort']}{get['path']}")
             if status == until:
                 return status
         assert time.monotonic() < deadline, f"{probe} is not answered with {until}"

@@ -127,7 +127,7 @@ def test_the_more_special_label_wins_and_none_is_there_twice(helm: Helm, name: s
     for each in found:
         labels = each["metadata"].get("labels", {})
         if "helm.sh/chart" in labels:
-            assert labels["team"] == ("metrics" if each["kind"] == "PodMonitor" else "all")
+            assert labels["team"] == {"PodMonitor": "metrics", "Pod": "pods"}.get(each["kind"], "all")
             assert labels["app.kubernetes.io/version"] == "mine"
         if each["kind"] in {"Deployment", "StatefulSet"}:
             template = each["spec"]["template"]["metadata"]
@@ -141,6 +141,24 @@ def test_a_release_may_be_named_by_a_number(helm: Helm) -> None:
     for each in documents(text):
         assert set(map(type, each["metadata"]["labels"].values())) == {str}
     assert one(documents(text), "Deployment")["spec"]["selector"]["matchLabels"]["app.kubernetes.io/instance"] == "2026"
+
+
+@pytest.mark.parametrize(
+    "release", ["of-a-shop-whose-name-is-long-for-its-carts", "of-a-shop-optico-worker-with-a-long-name"]
+)
+def test_two_releases_whose_names_begin_alike_share_no_object(helm: Helm, release: str) -> None:
+    """Names are cut to leave room for suffixes; without a trace of what was cut the second release would clash."""
+    options = (f"--kube-version={NEWEST}", f"--values={VALUES / 'dry-run.yaml'}")
+    found = [
+        {
+            (each["kind"], each["metadata"]["name"])
+            for each in documents(helm("template", f"{release}{shop}", str(CHART), *options))
+            if "helm.sh/chart" in each["metadata"].get("labels", {})
+        }
+        for shop in ("fr", "de")
+    ]
+    assert found[0] & found[1] == set()
+    assert max(len(name) for names in found for _, name in names) <= 63
 
 
 def test_another_version_of_the_chart_alone_replaces_no_pod(helm: Helm, tmp_path: Path) -> None:
@@ -254,6 +272,13 @@ def test_keda_asks_kafka_as_the_workers_do(helm: Helm) -> None:
         {"parameter": "password", "name": user, "key": "pass"},
     ]
     assert spec["configMapTargetRef"] == [{"parameter": "ca", "name": "trust-bundle", "key": "ca.crt"}]
+
+
+def test_keda_is_given_addresses_without_a_protocol(helm: Helm) -> None:
+    values = {"kafka": {"bootstrapServers": ["SASL_SSL://a:9092", "[fd00::1]:9092"]}}
+    found = helm.render(VALUES / "keda.yaml", values)
+    metadata = one(found, "ScaledObject")["spec"]["triggers"][0]["metadata"]
+    assert metadata["bootstrapServers"] == "a:9092,[fd00::1]:9092"
 
 
 def test_keda_uses_a_trigger_authentication_of_the_users_own(helm: Helm) -> None:
@@ -378,6 +403,45 @@ def test_helm_test_runs_the_workers_own_check(helm: Helm) -> None:
     assert pod["metadata"]["annotations"]["helm.sh/hook"] == "test"
     assert pod["spec"]["restartPolicy"] == "Never"
     assert own_container(pod["spec"])["args"] == ["check"]
+
+
+def pod_metadata(found: list[Document]) -> dict[str, Document]:
+    """Of every pod, by the kind of its object."""
+    with_template = {each["kind"]: each["spec"]["template"] for each in found if each["kind"] in {"Deployment", "Job"}}
+    return {kind: template["metadata"] for kind, template in with_template.items()} | {
+        "Pod": one(found, "Pod")["metadata"]
+    }
+
+
+REPLAY = {"enabled": True, "args": ["--to-earliest"]}
+
+
+def test_labels_and_annotations_of_the_pods_reach_every_pod(helm: Helm) -> None:
+    values = {"podLabels": {"team": "a"}, "podAnnotations": {"x": "{{ .Release.Name }}"}, "replay": REPLAY}
+    found = pod_metadata(helm.render(LEAST, values))
+    assert {kind: (each["labels"]["team"], each["annotations"]["x"]) for kind, each in found.items()} == dict.fromkeys(
+        ("Deployment", "Job", "Pod"), ("a", "rel")
+    )
+
+
+@pytest.mark.parametrize(("kind", "value"), [("Job", "replay"), ("Pod", "helmTest")])
+def test_a_sidecar_can_be_switched_off_for_one_kind_of_pod_alone(helm: Helm, kind: str, value: str) -> None:
+    """A mesh's sidecar never ends, so a Job with one never completes."""
+    on, off = {"sidecar.istio.io/inject": "true"}, {"sidecar.istio.io/inject": "false"}
+    values: dict[str, Any] = {"podLabels": on, "podAnnotations": on, "replay": REPLAY}
+    values[value] = {**values.get(value, {}), "podLabels": off, "podAnnotations": off}
+    found = pod_metadata(helm.render(LEAST, values))
+    for name, each in found.items():
+        expected = off if name == kind else on
+        assert expected.items() <= each["labels"].items()
+        assert expected.items() <= each["annotations"].items()
+    assert found["Pod"]["annotations"]["helm.sh/hook"] == "test"
+
+
+def test_annotations_of_the_replay_stand_on_its_job_and_not_on_its_pod(helm: Helm) -> None:
+    job = one(helm.render(LEAST, {"replay": {**REPLAY, "annotations": {"x": "y"}}}), "Job")
+    assert job["metadata"]["annotations"] == {"x": "y"}
+    assert "annotations" not in job["spec"]["template"]["metadata"]
 
 
 # As a part of something larger

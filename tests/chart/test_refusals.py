@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.chart.rendering import CHART, LEAST, VALUES, Helm, RefusedError
+from tests.chart.rendering import CHART, LEAST, VALUES, Helm, RefusedError, one
 
 Values = dict[str, Any]
 SASL = {"mechanism": "PLAIN", "existingSecret": "kafka-user"}
@@ -26,6 +26,11 @@ def _replay(**values: Any) -> Values:
 
 REFUSED: dict[str, Values] = {
     "kafka.bootstrapServers is empty: name the brokers, such as [kafka:9092].": _kafka(bootstrapServers=[]),
+    "kafka.bootstrapServers has SASL_SSL://k:9092, but kafka.securityProtocol is PLAINTEXT: set it to SASL_SSL, or"
+    " correct the address.": _kafka(bootstrapServers=["kafka:9092", "SASL_SSL://k:9092"]),
+    "kafka.bootstrapServers has rel: give host:port, such as kafka:9092 or [fd00::1]:9092.": _kafka(
+        bootstrapServers=["{{ .Release.Name }}"]
+    ),
     "kafka.topics is empty: name the topics to read.": _kafka(topics=[]),
     "There is no API key: set optico.existingSecret to a Secret that holds it.": {"optico": {"existingSecret": ""}},
     "optico.existingSecret and optico.apiKey are both set: keep one of them.": {"optico": {"apiKey": "fake"}},
@@ -112,10 +117,18 @@ REFUSED: dict[str, Values] = {
     "autoscaling.keda.paused and pausedReplicas exclude each other: the one stops where it is, the other at a number;"
     " keep one of them.": _keda(paused=True, pausedReplicas=0),
     "autoscaling.keda.fallback.replicas is 9, more than the maximum of 6: lower it.": _keda(fallback={"replicas": 9}),
+    "worker.orderStatusMap has the status true, which is how YAML reads Y, N, yes, no, on and off: put the status in"
+    " quotes.": {"worker": {"orderStatusMap": {"true": "Awaiting call"}}},
+    "worker.idPrefixes names shop.basket, which is not one of kafka.topics: correct the one or the other.": {
+        "worker": {"idPrefixes": {"shop.basket": "fr-"}}
+    },
     "resources.limits.memory is 128Mi, but worker.maxPendingBytes and 160 MiB besides are 224Mi: raise the one or lower"
     " the other.": {"resources": {"limits": {"memory": "128Mi"}}},
     "podLabels sets app.kubernetes.io/name, by which the workers are selected: leave it out.": {
         "podLabels": {"app.kubernetes.io/name": "mine"}
+    },
+    "replay.podLabels sets app.kubernetes.io/component, by which the workers are selected: leave it out.": {
+        "replay": {"podLabels": {"app.kubernetes.io/component": "worker"}}
     },
     "extraVolumes has a volume named files, which the chart has already: name it otherwise.": {
         "extraVolumes": [{"name": "files", "emptyDir": {}}]
@@ -206,6 +219,19 @@ def test_a_budget_that_lets_a_worker_go_is_taken(helm: Helm, values: Values) -> 
     assert helm.render(LEAST, values)
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        _kafka(bootstrapServers=["[fd00::1]:9092", "[::1]:9092", "PLAINTEXT://k:9092"]),
+        _kafka(bootstrapServers=["SASL_SSL://k:9092"], securityProtocol="SASL_SSL", sasl=SASL),
+    ],
+    ids=str,
+)
+def test_an_address_of_ipv6_or_with_the_protocol_that_is_spoken_is_taken(helm: Helm, values: Values) -> None:
+    config = one(helm.render(LEAST, values), "ConfigMap")["data"]
+    assert config["KAFKA_BOOTSTRAP_SERVERS"] == ",".join(values["kafka"]["bootstrapServers"])
+
+
 def test_stand_by_workers_may_be_more_than_partitions(helm: Helm) -> None:
     idle = {**KEDA, "keda": {"allowIdleConsumers": True}}
     assert helm.render(LEAST, {"autoscaling": idle, "kafka": {"partitions": 3}})
@@ -216,6 +242,9 @@ def test_stand_by_workers_may_be_more_than_partitions(helm: Helm) -> None:
     [
         ({"replica": 3}, "replica"),
         ({"kafka": {"bootstrapServers": "kafka:9092"}}, "array"),
+        ({"kafka": {"bootstrapServers": ["fd00::1:9092"]}}, "pattern"),
+        ({"kafka": {"bootstrapServers": ["[fd00::1]"]}}, "pattern"),
+        ({"kafka": {"bootstrapServers": ["TLS://kafka:9092"]}}, "pattern"),
         ({"kafka": {"topics": ["not a topic"]}}, "pattern"),
         ({"worker": {"logLevel": "loud"}}, "debug"),
         ({"worker": {"collapseWindowMs": -1}}, "0"),

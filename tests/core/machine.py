@@ -617,7 +617,7 @@ def _decoded(record: Record) -> Event | Skipped | Invalid:
         return Skipped("empty_products", record.entity.kind, record.entity)
     if record.nature == "invalid":
         return Invalid("invalid_event", "unknown", "", "an object")
-    return Event(record.entity, None, 1)
+    return Event(record.entity)
 
 
 def profile(examples: int, steps: int, phases: Sequence[Phase] = tuple(Phase)) -> settings:

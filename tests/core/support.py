@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from worker.core.circuit_breaker import TripReason
 from worker.core.event import Entity, Skipped
 from worker.core.lane import Delivery
+from worker.core.large import at_once
 from worker.core.outbox import Outbox
 from worker.core.outcome import DELIVERED, Outcome, Result
 from worker.core.ownership import Partition
@@ -53,11 +54,11 @@ class Box:
     now: float = START
     positions: dict[Partition, int] = field(default_factory=dict)
 
-    def add(self, entity: Entity, partition: Partition = P0) -> int:
+    def add(self, entity: Entity, partition: Partition = P0, size: int = 100) -> int:
         offset = self.positions.setdefault(partition, 0)
         self.positions[partition] += 1
         payload = f"{entity}@{partition.partition}:{offset}"
-        assert self.outbox.add(partition, offset, entity, payload, size=100, occurred_at=0.0, now=self.now)
+        assert self.outbox.add(partition, offset, entity, payload, size=size, occurred_at=0.0, now=self.now)
         return offset
 
     def skip(self, partition: Partition = P0, skipped: Skipped = TOMBSTONE) -> int:
@@ -172,6 +173,7 @@ def box(
     window: float = WINDOW,
     max_pending: int = 50_000,
     max_pending_bytes: int = 64 * 1024 * 1024,
+    large_at_once: int = at_once(32),
     partitions: tuple[Partition, ...] = (P0,),
 ) -> Box:
     rules = Rules(
@@ -179,6 +181,7 @@ def box(
         window=window,
         max_pending=max_pending,
         max_pending_bytes=max_pending_bytes,
+        large_at_once=large_at_once,
         max_attempts=max_attempts,
         dead_letters=dead_letters,
     )

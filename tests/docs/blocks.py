@@ -10,7 +10,7 @@ PAGES = tuple(
     sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), ROOT / "helm" / "optico-worker" / "README.md"])
 )
 #: What a fence may say. `sh` is typed in, `console` is what was typed in after a `$` and what came back.
-LANGUAGES = {"sh", "console", "text", "json", "yaml", "python", "mermaid"}
+LANGUAGES = {"sh", "console", "text", "json", "yaml", "python", "mermaid", "js", "php", "sql", "xml"}
 SHELL = {"sh", "console"}
 #: Sections that stand for themselves: whoever reads them has not run what stands above.
 OWN_SCENES = {

@@ -43,7 +43,7 @@ class Said:
         settled = self.made.settle(delivery, outcome)
         with capture_logs() as lines:
             self.reporter.request(delivery, outcome, settled)
-        self.lines += lines
+        self.lines += [dict(line) for line in lines]
         return delivery.entity
 
     def send(self, entity: Entity, outcome: Outcome) -> None:

@@ -8,13 +8,12 @@ import pytest
 from tests.core.support import SERVER_ERROR, A, B, Box, box
 from tests.engine.test_hot_path import Accepts, Key
 from tests.formats.events import cart, value
-from worker.core.event import Defaults
 from worker.core.lane import Delivery
 from worker.core.outcome import DELIVERED, Outcome
 from worker.core.rules import Settled
 from worker.engine.reporting import FAILS_OFTEN
-from worker.engine.sender import Sender
-from worker.formats import encode
+from worker.engine.sender import Sender, encoder
+from worker.formats import ReadConfig
 from worker.ports import Content
 
 EVENT = Content(value(cart()), None, (), 0)
@@ -59,7 +58,7 @@ def sent(failures: int, *, dead_letters: bool) -> list[dict[str, Any]]:
     made = box(dead_letters=dead_letters)
     made.add(A)
     desk = Poisoned(made, failures)
-    Sender(cast(Any, desk), desk, Key(), encode, Defaults(), Accepts(), desk.warn).run()
+    Sender(cast(Any, desk), desk, Key(), encoder(ReadConfig()), Accepts(), desk.warn).run()
     return [said for said in desk.warned if said["event"].startswith("an event keeps failing")]
 
 
@@ -75,3 +74,17 @@ def test_it_is_named_long_before_its_attempts_are_used_up(dead_letters: bool) ->
 def test_its_end_is_said() -> None:
     assert sent(51, dead_letters=True)[-1]["event"] == "an event keeps failing: it becomes a dead letter"
     assert sent(51, dead_letters=False)[-1]["event"].endswith("set KAFKA_DLQ_TOPIC to have such events put aside")
+
+
+def test_want_of_memory_is_not_the_event_s_fault() -> None:
+    """It is not rejected: the process ends, and the event is read again by whoever starts next."""
+
+    def encode_too_much(*_: object) -> Any:
+        raise MemoryError
+
+    made = box(dead_letters=True)
+    made.add(A)
+    desk = Poisoned(made, 1)
+    with pytest.raises(MemoryError):
+        Sender(cast(Any, desk), desk, Key(), encode_too_much, Accepts(), desk.warn).run()
+    assert (made.outbox.unsettled, len(made.outbox.letters)) == (1, 0)

@@ -35,7 +35,7 @@ def taken_in(headers: Headers) -> tuple[int, int]:
 def record(number: int, headers: Headers) -> Kept:
     """With headers of its own, as the client makes them."""
     own = tuple((f"{name}."[:-1], bytes(bytearray(content))) for name, content in headers)
-    return Kept(number, value(cart(id=str(number))), headers=own)
+    return Kept(number, value(cart(id=str(number))), f"cart:{number}".encode(), headers=own)
 
 
 @pytest.mark.parametrize("name", list(HEADERS))

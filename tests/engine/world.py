@@ -16,7 +16,7 @@ from tests.formats.events import cart, order, product, value
 from worker.adapters.kafka.dead_letters import DeadLetterTopic
 from worker.adapters.logs import Mask
 from worker.adapters.metrics import Metrics
-from worker.core.event import Defaults, Entity, Invalid
+from worker.core.event import Entity, Invalid
 from worker.core.lane import Delivery
 from worker.core.letters import Letter
 from worker.core.outbox import Outbox
@@ -29,11 +29,11 @@ from worker.engine.desk import Desk
 from worker.engine.intake import Intake
 from worker.engine.postman import Postman
 from worker.engine.rebalance import Rebalancer
-from worker.engine.sender import Sender
+from worker.engine.sender import Sender, encoder
 from worker.engine.status import Status
 from worker.engine.view import View
-from worker.formats import decode, encode
-from worker.ports import Membership, UnavailableError
+from worker.formats import ReadConfig, read
+from worker.ports import LogEnd, Membership, TooLarge, UnavailableError
 from worker.settings.secret import ApiKey
 
 #: Marked, and different once it is encoded: either form is looked for.
@@ -271,6 +271,9 @@ class Member:
         self.handed_out += sum(map(len, batches.values()))
         return batches
 
+    def too_large(self) -> dict[Partition, TooLarge]:
+        return {}
+
     def position(self, partition: Partition) -> int | None:
         return self.positions.get(partition)
 
@@ -304,9 +307,13 @@ class Member:
     def request_ends(self, partitions: Iterable[Partition]) -> None:
         self._asked = list(partitions)
 
-    def ends(self) -> dict[Partition, int]:
+    def ends(self) -> dict[Partition, LogEnd]:
         asked, self._asked = self._asked, []
-        return {} if self.seat.cut else {partition: len(self.world.logs[partition].entries) for partition in asked}
+        ends = {partition: len(self.world.logs[partition].entries) for partition in asked}
+        return {} if self.seat.cut else {partition: LogEnd(end, end) for partition, end in ends.items()}
+
+    def without_offset(self) -> set[Partition]:
+        return set()
 
     def partitions(self) -> int | None:
         return len(PARTITIONS)
@@ -376,9 +383,9 @@ class Process:
         self.status = Status(desk, view, self.crew.stalled, lambda: self.draining)
         self.metrics = Metrics(self.status.snapshot, ["carts"])
         self.commits = Commits(desk, view)
-        key, defaults = ApiKey(KEY), Defaults()
-        self.intake = Intake(desk, view, self.commits, decode, defaults, rate, self._rejected, warn)
-        self.sender = Sender(desk, self, key, encode, defaults, self.metrics, warn)
+        key, config = ApiKey(KEY), ReadConfig()
+        self.intake = Intake(desk, view, self.commits, read, config, rate, self._rejected, warn)
+        self.sender = Sender(desk, self, key, encoder(config), self.metrics, warn)
         self.rebalancer = Rebalancer(desk, self._count_rebalance, self.commits.count)
         self.shelf = Shelf(world, Mask(lambda: key.known))
         self.postman = Postman(cast("Desk", _OneRound(desk)), self.shelf)

@@ -9,7 +9,7 @@ from tests.settings.environments import FAKE_KEY, LEAST
 from worker.settings import FIELDS, ApiKey, load
 
 # The configuration contract: a default that changes here changes what every deployment does.
-DEFAULTS = {
+DEFAULTS: dict[str, object] = {
     "KAFKA_GROUP_ID": "optico-worker",
     "KAFKA_GROUP_INSTANCE_ID": None,
     "KAFKA_CLIENT_ID": "optico-worker",
@@ -31,14 +31,22 @@ DEFAULTS = {
     "OPTICO_MAX_CONCURRENCY": 32,
     "OPTICO_MAX_REQUESTS_PER_SECOND": 200,
     "OPTICO_CA_FILE": None,
+    "OPTICO_MAX_CONNECTION_AGE_SECONDS": 300,
+    "OPTICO_MAX_FIELDS": 1000,
+    "OPTICO_MAX_BODY_BYTES": 1_000_000,
     "WORKER_COLLAPSE_WINDOW_MS": 500,
     "WORKER_MAX_PENDING": 50_000,
     "WORKER_MAX_PENDING_BYTES": 67_108_864,
     "WORKER_MAX_ATTEMPTS": 50,
+    "WORKER_REJECTION_LIMIT": 20,
     "WORKER_DRAIN_TIMEOUT_SECONDS": 25,
     "WORKER_DEFAULT_CURRENCY": None,
     "WORKER_DEFAULT_ORDER_STATUS": None,
-    "WORKER_HTTP_HOST": "0.0.0.0",  # noqa: S104
+    "WORKER_ORDER_STATUS_MAP": {},
+    "WORKER_EMPTIED_CART_NAME": None,
+    "WORKER_CS_CART_ID_FIELDS": ("user_id",),
+    "WORKER_ID_PREFIXES": {},
+    "WORKER_HTTP_HOST": "::",
     "WORKER_HTTP_PORT": 9464,
     "WORKER_LOG_LEVEL": "info",
     "WORKER_LOG_FORMAT": "json",
@@ -70,8 +78,8 @@ def test_no_variable_exists_beyond_the_contract() -> None:
         ("KAFKA_TOPICS", " carts , orders ", ("carts", "orders")),
         (
             "KAFKA_BOOTSTRAP_SERVERS",
-            "SASL_SSL://a.example:9092, [::1]:9093,b:1",
-            ("SASL_SSL://a.example:9092", "[::1]:9093", "b:1"),
+            "PLAINTEXT://a.example:9092, [::1]:9093,b:1",
+            ("PLAINTEXT://a.example:9092", "[::1]:9093", "b:1"),
         ),
         ("KAFKA_ASSIGNOR", "range", "range"),
         ("KAFKA_SECURITY_PROTOCOL", "ssl", "SSL"),
@@ -85,6 +93,16 @@ def test_no_variable_exists_beyond_the_contract() -> None:
         ("WORKER_DEFAULT_CURRENCY", "EUR", "EUR"),
         ("WORKER_DEFAULT_ORDER_STATUS", "Terminée", "Terminée"),
         ("WORKER_LOG_LEVEL", "DEBUG", "debug"),
+        ("OPTICO_MAX_FIELDS", "0", 0),
+        ("OPTICO_MAX_BODY_BYTES", "0", 0),
+        ("OPTICO_MAX_CONNECTION_AGE_SECONDS", "0.5", 0.5),
+        ("WORKER_REJECTION_LIMIT", "0", 0),
+        ("WORKER_ORDER_STATUS_MAP", "P=Processed, C = Envoyée=Livrée ", {"P": "Processed", "C": "Envoyée=Livrée"}),
+        ("WORKER_ORDER_STATUS_MAP", "P=Processed,O=Processed", {"P": "Processed", "O": "Processed"}),
+        ("WORKER_ORDER_STATUS_MAP", " ", {}),
+        ("WORKER_EMPTIED_CART_NAME", "Panier vide", "Panier vide"),
+        ("WORKER_CS_CART_ID_FIELDS", "company_id, user_id", ("company_id", "user_id")),
+        ("WORKER_ID_PREFIXES", "carts=fr-,orders=fr-", {"carts": "fr-", "orders": "fr-"}),
     ],
 )
 def test_a_legal_value_is_taken_as_it_is_meant(name: str, text: str, value: object) -> None:
@@ -118,6 +136,8 @@ OTHERS = {
     "OPTICO_CA_FILE": "FILE",
     "WORKER_DRAIN_TIMEOUT_SECONDS": "7.5",
     "WORKER_DEFAULT_CURRENCY": "EUR",
+    "WORKER_ORDER_STATUS_MAP": "P=Processed",
+    "WORKER_ID_PREFIXES": "carts=fr-",
     "WORKER_LOG_LEVEL": "error",
     "WORKER_LOG_FORMAT": "console",
 }
@@ -186,6 +206,9 @@ def test_settings_are_frozen() -> None:
         settings.kafka.group_id = "another"  # type: ignore[misc]
     with pytest.raises(TypeError):
         settings.origins["KAFKA_GROUP_ID"] = "file"  # type: ignore[index]
+    for mapping in (settings.worker.order_status_map, settings.worker.id_prefixes):
+        with pytest.raises(TypeError):
+            mapping["a"] = "b"  # type: ignore[index]
 
 
 def test_no_representation_shows_a_secret() -> None:

@@ -56,6 +56,24 @@ from worker.settings import SettingsError, load
         ("OPTICO_CA_FILE", "ca\0.pem", "not a path"),
         ("OPTICO_CA_FILE", __file__, "holds no certificate in PEM form (no certificate or crl found)"),
         ("KAFKA_SSL_CAFILE", __file__, "holds no certificate in PEM form"),
+        ("OPTICO_MAX_FIELDS", "-1", "from 0"),
+        ("OPTICO_MAX_FIELDS", "many", "'many' is not a whole number"),
+        ("OPTICO_MAX_BODY_BYTES", "1e6", "whole number"),
+        ("OPTICO_MAX_CONNECTION_AGE_SECONDS", "0", "above 0"),
+        ("WORKER_REJECTION_LIMIT", "-1", "from 0"),
+        ("WORKER_ORDER_STATUS_MAP", "P=Processed,C", "has no = in entry 2"),
+        ("WORKER_ORDER_STATUS_MAP", "P=Processed,", "has no = in entry 2"),
+        ("WORKER_ORDER_STATUS_MAP", "=Processed", "empty name or value in entry 1"),
+        ("WORKER_ORDER_STATUS_MAP", "P= ", "empty name or value in entry 1"),
+        ("WORKER_ORDER_STATUS_MAP", "P=Processed,P=Paid", "entry 2 that an earlier entry has too"),
+        ("WORKER_ORDER_STATUS_MAP", "P=a\tb", "status=status"),
+        ("WORKER_EMPTIED_CART_NAME", " ", "is not valid"),
+        ("WORKER_CS_CART_ID_FIELDS", "user_id,,company_id", "names of fields"),
+        ("WORKER_CS_CART_ID_FIELDS", "user_id,user_id", "user_id more than once"),
+        ("WORKER_ID_PREFIXES", "carts", "has no = in entry 1"),
+        ("WORKER_ID_PREFIXES", "car ts=fr-", "topic=prefix"),
+        ("WORKER_ID_PREFIXES", "carts=fr-,basket=de-", "names basket, which is not one of KAFKA_TOPICS"),
+        ("WORKER_ID_PREFIXES", "carts=fr-,carts=de-", "entry 2 that an earlier entry has too"),
         ("WORKER_COLLAPSE_WINDOW_MS", "-1", "from 0"),
         ("WORKER_MAX_PENDING", "0", "from 1"),
         ("WORKER_MAX_PENDING_BYTES", "0", "from 1"),
@@ -83,6 +101,22 @@ def test_a_missing_required_variable_is_named_whether_unset_or_empty(name: str) 
     assert len(caught.value.problems) == 1
     assert caught.value.problems[0].startswith(f"{name}: is required, but not set; set it to ")
     assert problems(**{name: ""}) == list(caught.value.problems)
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("KAFKA_BOOTSTRAP_SERVERS", "KAFKA_BOOTSTRAP_SERVER"),
+        ("KAFKA_TOPICS", "KAFKA_TOPIC"),
+        ("KAFKA_TOPICS", "WORKER_TOPICS"),
+        ("OPTICO_API_KEY", "OPTICO_KEY"),
+        ("OPTICO_API_KEY", "OPTICO_API_KEYS_FILE"),
+    ],
+)
+def test_a_required_variable_that_was_misspelt_is_named_with_its_misspelling(name: str, given: str) -> None:
+    assert only_problem(**{name: "", given: "fake-value"}) == (
+        f"{name}: is required, but not set; {given} is set, but unknown: correct its name"
+    )
 
 
 def test_every_problem_is_named_at_once_in_the_order_of_the_documentation() -> None:
@@ -142,12 +176,46 @@ def test_a_certificate_needs_its_key_and_a_key_its_certificate() -> None:
 def test_a_rule_between_two_variables_is_silent_about_one_that_is_wrong_itself() -> None:
     assert only_problem(KAFKA_SSL_CERTFILE="/nowhere", KAFKA_SSL_KEYFILE=__file__).startswith("KAFKA_SSL_CERTFILE:")
     assert only_problem(KAFKA_SECURITY_PROTOCOL_FILE="/nowhere").startswith("KAFKA_SECURITY_PROTOCOL:")
+    assert only_problem(KAFKA_SECURITY_PROTOCOL="TLS", KAFKA_BOOTSTRAP_SERVERS="SSL://a:1").startswith("KAFKA_SECURITY")
+    assert only_problem(KAFKA_TOPICS="a b", WORKER_ID_PREFIXES="carts=fr-").startswith("KAFKA_TOPICS:")
     assert only_problem(OPTICO_TIMEOUT_SECONDS="long", WORKER_DRAIN_TIMEOUT_SECONDS="1").startswith("OPTICO_TIMEOUT")
 
 
 def test_the_drain_must_outlast_a_request_also_when_only_the_request_is_configured() -> None:
     assert only_problem(OPTICO_TIMEOUT_SECONDS="30").startswith("WORKER_DRAIN_TIMEOUT_SECONDS: must be longer")
     assert problems(OPTICO_TIMEOUT_SECONDS="30", WORKER_DRAIN_TIMEOUT_SECONDS="30.5") == []
+
+
+@pytest.mark.parametrize(
+    ("servers", "protocol", "entry", "named", "spoken"),
+    [
+        ("SASL_SSL://kafka:9092", None, 1, "SASL_SSL", "PLAINTEXT"),
+        ("kafka-1:9092, SSL://[::1]:9093", "PLAINTEXT", 2, "SSL", "PLAINTEXT"),
+        ("PLAINTEXT://kafka:9092", "ssl", 1, "PLAINTEXT", "SSL"),
+    ],
+)
+def test_an_address_with_another_protocol_is_refused(
+    servers: str, protocol: str | None, entry: int, named: str, spoken: str
+) -> None:
+    """The client would ignore it, and send in clear what was to be encrypted."""
+    given = {} if protocol is None else {"KAFKA_SECURITY_PROTOCOL": protocol}
+    assert only_problem(KAFKA_BOOTSTRAP_SERVERS=servers, **given) == (
+        f"KAFKA_BOOTSTRAP_SERVERS: entry {entry} names {named}; set KAFKA_SECURITY_PROTOCOL to it, which is {spoken},"
+        " or correct the entry"
+    )
+
+
+@pytest.mark.parametrize("protocol", ["SASL_SSL", "sasl_ssl "])
+def test_an_address_with_the_protocol_that_is_spoken_is_taken(protocol: str) -> None:
+    sasl = {"KAFKA_SASL_MECHANISM": "PLAIN", "KAFKA_SASL_USERNAME": "worker", "KAFKA_SASL_PASSWORD": "fake"}
+    servers = "SASL_SSL://kafka:9092,[fd00::1]:9092"
+    assert problems(**sasl, KAFKA_SECURITY_PROTOCOL=protocol, KAFKA_BOOTSTRAP_SERVERS=servers) == []
+
+
+def test_a_prefix_is_compared_with_the_topics_only_where_both_are_read() -> None:
+    environ = {**LEAST, "KAFKA_TOPICS": "unread", "WORKER_ID_PREFIXES": "carts=fr-"}
+
+    assert load(environ, unread=["KAFKA_TOPICS"]).worker.id_prefixes == {"carts": "fr-"}
 
 
 @pytest.mark.parametrize("content", [None, b"\xff\xfe", b"x" * 70_000], ids=["missing", "not UTF-8", "too large"])
@@ -198,6 +266,14 @@ def test_a_refused_value_that_may_hold_a_secret_is_not_repeated(name: str, value
     while error is not None:
         assert FAKE_KEY not in f"{error!s}{error!r}"
         error = error.__context__
+
+
+@pytest.mark.parametrize("content", [FAKE_KEY, f"a={FAKE_KEY},={FAKE_KEY}", f"{FAKE_KEY}=a,{FAKE_KEY}=b"])
+def test_the_content_of_a_file_of_pairs_is_not_repeated(content: str, tmp_path: Path) -> None:
+    path = tmp_path / "pairs"
+    path.write_text(content)
+
+    assert FAKE_KEY not in only_problem(WORKER_ORDER_STATUS_MAP_FILE=str(path))
 
 
 def test_the_content_of_a_file_is_not_repeated(tmp_path: Path) -> None:

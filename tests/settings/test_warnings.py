@@ -32,12 +32,32 @@ def warnings(**variables: str) -> tuple[str, ...]:
         ("WORKER_HTTP_PROT", "WORKER_HTTP_PORT"),
         ("WORKER_HTP_PORT", "WORKER_HTTP_PORT"),
         ("WORKER_PORT", "WORKER_HTTP_PORT"),
+        ("OPTICO_TIMEOUT", "OPTICO_TIMEOUT_SECONDS"),
+        ("KAFKA_USERNAME", "KAFKA_SASL_USERNAME"),
+        ("KAFKA_SASL_PASS", "KAFKA_SASL_PASSWORD"),
     ],
 )
 def test_an_unknown_variable_is_warned_of_with_the_nearest_known_one(name: str, nearest: str) -> None:
     assert warnings(**{name: "9464"}) == (
         f"{name}: unknown, so it has no effect; the nearest known variable is {nearest}",
     )
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "KAFKA_OPTS",
+        "KAFKA_HEAP_OPTS",
+        "KAFKA_HOME",
+        "KAFKA_FILE",
+        "KAFKA_",
+        "WORKER_NODES",
+        "WORKER_THREADS",
+        "OPTICO_ENV",
+    ],
+)
+def test_no_variable_is_suggested_where_none_is_near(name: str) -> None:
+    assert warnings(**{name: "x"}) == (f"{name}: unknown, so it has no effect",)
 
 
 @pytest.mark.parametrize(
@@ -78,13 +98,31 @@ def test_any_other_name_with_our_prefixes_gives_one_printable_warning(prefix: st
     assert len(found) == 1
     assert found[0].isprintable()
     assert "secret-looking-value" not in found[0]
-    assert found[0].rsplit(" ", 1)[1].removesuffix("_FILE") in {*FIELDS, "OPTICO_CA"}
+    assert found[0].rsplit(" ", 1)[1].removesuffix("_FILE") in {*FIELDS, "OPTICO_CA", "effect"}
 
 
 @given(name=st.text(alphabet="ABCKAFOPTIWER_", min_size=1))
 def test_a_name_without_our_prefixes_is_nobodys_business(name: str) -> None:
     if not name.startswith(("KAFKA_", "OPTICO_", "WORKER_")):
         assert warnings(**{name: "x"}) == ()
+
+
+@pytest.mark.parametrize(
+    "key", ['"fake-key"', "'fake-key'", "fake key", "Bearer fake-key", "\u201cfake-key\u201d", "fake\u00a0key"]
+)
+def test_a_key_with_quotes_or_a_space_is_warned_of_and_not_repeated(key: str) -> None:
+    assert warnings(OPTICO_API_KEY=key) == (
+        "OPTICO_API_KEY: holds quotes or a space, which are sent as a part of it; set it to the key alone",
+    )
+
+
+def test_a_key_with_spaces_around_it_is_warned_of(tmp_path: Path) -> None:
+    around = ("OPTICO_API_KEY: has spaces around it, which are left out; set it to the key alone",)
+    path = tmp_path / "key"
+    for content, expected in ((" fake-key\n", around), ("fake-key\t", around), ("fake-key\r\n\n", ())):
+        path.write_text(content, newline="")
+        assert warnings(OPTICO_API_KEY="", OPTICO_API_KEY_FILE=str(path)) == expected
+    assert warnings(OPTICO_API_KEY=" fake-key") == around
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:8080", "http://[::1]", "http://localhost", "https://optico.example"])

@@ -1,11 +1,13 @@
 """`/metrics`, `/healthz` and `/readyz` over HTTP. Served from the first moment, before Kafka is connected."""
 
+import errno
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from socket import AF_INET6, SHUT_RDWR
+from socket import AF_INET6, IPPROTO_IPV6, IPV6_V6ONLY, SHUT_RDWR
 from typing import Any
 
 import orjson
@@ -19,10 +21,15 @@ _PATIENCE = 10.0
 #: Connections at a time: more would take the sockets that the worker itself needs. A new one takes the place of the
 #: oldest, as a probe that is answered in a moment needs one, whoever else holds all of them.
 _AT_ONCE = 64
+#: What a system answers that was built or started without IPv6.
+_NO_IPV6 = {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.ENOPROTOOPT, errno.EPROTONOSUPPORT}
 
 
 class HealthServer:
-    """Serves until `close`. Raises OSError if the address can't be had. `port` is the one that it got."""
+    """Serves until `close`. Raises OSError if the address can't be had. `port` is the one that it got.
+
+    `::` means every address, of IPv6 and of IPv4, also on a machine without IPv6.
+    """
 
     def __init__(
         self,
@@ -39,9 +46,8 @@ class HealthServer:
             "/readyz": lambda: _page(readyz()),
         }
         handler = type("Handler", (_Handler,), {"pages": pages})
-        kind = type("Server", (_Server,), {"address_family": AF_INET6}) if ":" in host else _Server
         try:
-            self._server: ThreadingHTTPServer = kind((host, port), handler)
+            self._server: ThreadingHTTPServer = _listening(host, port, handler)
         except OSError as error:
             raise OSError(
                 f"can't listen on {host} port {port} (WORKER_HTTP_HOST, WORKER_HTTP_PORT): {error}"
@@ -103,6 +109,23 @@ class _Server(ThreadingHTTPServer):
         """A client that went away is its own affair."""
 
 
+class _Server6(_Server):
+    address_family = AF_INET6
+
+    def server_bind(self) -> None:
+        self.socket.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, 0)  # a system's default may be IPv6 alone
+        super().server_bind()
+
+
+def _listening(host: str, port: int, handler: type[BaseHTTPRequestHandler]) -> _Server:
+    try:
+        return (_Server6 if ":" in host else _Server)((host, port), handler)
+    except OSError as error:
+        if host != "::" or error.errno not in _NO_IPV6:
+            raise
+    return _Server(("0.0.0.0", port), handler)  # noqa: S104 (as `::` says)
+
+
 class _Handler(BaseHTTPRequestHandler):
     pages: dict[str, Callable[[], tuple[int, str, bytes]]]
     server_version = "optico-worker"
@@ -133,5 +156,12 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _page(health: Health) -> tuple[int, str, bytes]:
-    body = orjson.dumps({"ok": health.ok, "reasons": list(health.reasons)}, option=orjson.OPT_APPEND_NEWLINE)
+    said: dict[str, object] = {"ok": health.ok, "reasons": list(health.reasons)}
+    if health.last_events is not None:
+        said["last_events"] = {topic: _iso(at) if at else None for topic, at in health.last_events.items()}
+    body = orjson.dumps(said, option=orjson.OPT_APPEND_NEWLINE)
     return (_OK if health.ok else _UNAVAILABLE), "application/json", body
+
+
+def _iso(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")

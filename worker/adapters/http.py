@@ -2,6 +2,7 @@
 
 import os
 import ssl
+import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -35,33 +36,72 @@ _HEADERS = {"content-type": "application/x-www-form-urlencoded", "accept": "appl
 class CartApi:
     """See `worker.ports.Api`. Redirects are not followed, certificates are verified. Thread-safe.
 
-    `timeout` in seconds. Raises OSError if the CA file can't be read, ValueError if it holds no certificate.
+    `timeout` in seconds. No request is under way on a connection that is older than `max_connection_age` (s), which
+    should be twice the time-out at least. Raises OSError if the CA file can't be read, ValueError if it holds no
+    certificate.
+
+    A request on a reused connection that fails before anything was written is repeated by the library, once, on a new
+    connection; the outcome is that of the second one.
     """
 
-    def __init__(self, url: str, *, timeout: float, concurrency: int, ca_file: str | Path | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout: float,
+        concurrency: int,
+        ca_file: str | Path | None = None,
+        max_connection_age: float = 300.0,
+    ) -> None:
         self._base = url.rstrip("/")
+        self._timeout, self._concurrency = timeout, concurrency
+        self._authorities = None if ca_file is None else _certificates(Path(ca_file))
+        # The library has an age for idle connections only. A request that starts at the end takes its time-out more.
+        self._replace_after = max(max_connection_age - timeout, max_connection_age / 2)
+        self._replacing = threading.Lock()
+        self._closed = False
+        self._connect()
+
+    def _connect(self) -> None:
+        """Connections of the former client end as soon as nothing is under way on them."""
         builder = (
             SyncClientBuilder()
             .user_agent(f"optico-worker/{__version__}")
             .default_headers(_HEADERS)
-            .timeout(timedelta(seconds=timeout))
+            .timeout(timedelta(seconds=self._timeout))
             .follow_redirects(enable=False)
             .error_for_status(enable=False)
-            .pool_max_idle_per_host(concurrency)
+            .pool_max_idle_per_host(self._concurrency)
             # Shorter than the idle time-out of usual servers, which would reset what we are about to write to.
             .pool_idle_timeout(timedelta(seconds=4))
         )
-        if ca_file is not None:
-            builder = builder.add_root_certificate_pem(_certificates(Path(ca_file)))
+        if self._authorities is not None:
+            builder = builder.add_root_certificate_pem(self._authorities)
+        made_at = time.monotonic()
         try:
             self._client: SyncClient = builder.build()
         except BuilderError as error:
             raise ValueError(f"the HTTP client can't be set up: {error}") from error
+        self._replace_at = made_at + self._replace_after
+
+    def _young(self) -> SyncClient:
+        """A client whose connections are all young enough."""
+        if time.monotonic() >= self._replace_at:
+            with self._replacing:
+                if time.monotonic() >= self._replace_at and not self._closed:
+                    self._replace()
+        return self._client
+
+    def _replace(self) -> None:
+        try:
+            self._connect()
+        except ValueError:  # no file descriptor left, say: an old connection is better than none
+            self._replace_at = time.monotonic() + 1.0
 
     def post(self, path: str, body: bytes) -> Outcome:
         """One exchange. Blocks for the time-out at most; never raises for what the network or the API does."""
         try:
-            with self._client.post(self._base + path).body_bytes(body).build_streamed() as response:
+            with self._young().post(self._base + path).body_bytes(body).build_streamed() as response:
                 answer = _read(response.body_reader.read_chunk, _announced(response))
                 retry_after = parse_retry_after(_header(response, "retry-after"), time.time())
                 return classify(response.status, answer, retry_after)
@@ -72,7 +112,9 @@ class CartApi:
             return connection_failed(f"{type(error).__name__}: {causes[-1]}", written=_NOT_CONNECTED not in causes)
 
     def close(self) -> None:
-        self._client.close()
+        with self._replacing:
+            self._closed = True
+            self._client.close()
 
     def __enter__(self) -> Self:
         return self

@@ -11,9 +11,11 @@ from prometheus_client.registry import Collector
 from worker import __version__
 from worker.core.circuit_breaker import KINDS, TripReason
 from worker.core.outcome import REJECTION_REASONS, RETRY_REASONS, Result
+from worker.formats.repairs import LABELS as LABELS_OF_REPAIRS
 from worker.ports import Snapshot
 
 PREFIX = "optico_worker_"
+_INTAKE_PAUSED = ("max_pending", "max_pending_bytes", "dead_letter", "too_large")
 ENTITIES = (*KINDS, "unknown")
 #: A request that times out ends just after its deadline, 5 s by default: an edge close above tells that from slow ones.
 REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 5.5, 10, 30, 60)
@@ -35,6 +37,8 @@ HELP: Mapping[str, str] = {
     "events_consumed_total": "Records read.",
     "events_collapsed_total": "Events that a newer one of the same entity replaced before they were sent.",
     "events_skipped_total": "Records with nothing to send.",
+    "events_repaired_total": "Events that were read in spite of a deviation, once for each kind of it.",
+    "records_key_mismatch_total": "Records without a key, or with a key that is not their entity.",
     "events_delivered_total": "Events that the API accepted and that are settled.",
     "events_rejected_total": "Events that will never be sent, or not again.",
     "events_released_total": "Unsettled events given up with their partition; its next owner reads them again.",
@@ -47,8 +51,9 @@ HELP: Mapping[str, str] = {
     "pending_entities": "Entities with anything unsettled, and rejected events that await their dead letter.",
     "pending_bytes": "Memory that unsettled events take, about.",
     "oldest_unsettled_seconds": "Time since the oldest unsettled event was read; 0: there is none.",
-    "consumer_lag": "Log end less committed offset.",
-    "unread_records": "Log end less next offset to read.",
+    "consumer_lag": "Log end offset (high watermark) minus committed offset.",
+    "unread_records": "Log end offset (high watermark) minus next offset to read.",
+    "open_transaction_seconds": "Time for which an open transaction has held up reading at one offset; 0: none does.",
     "committed_offset": "Committed offset.",
     "assigned_partitions": "Partitions that this worker owns.",
     "intake_paused": "1 while reading is paused for this reason.",
@@ -63,7 +68,7 @@ HELP: Mapping[str, str] = {
 
 #: Labels of series that exist only once there is a partition.
 LABELS: Mapping[str, tuple[str, ...]] = dict.fromkeys(
-    ("consumer_lag", "unread_records", "committed_offset"), ("topic", "partition")
+    ("consumer_lag", "unread_records", "committed_offset", "open_transaction_seconds"), ("topic", "partition")
 )
 
 
@@ -122,6 +127,12 @@ class _Snapshots(Collector):
         yield _counter("events_consumed", ["topic"], counts.consumed, [(topic,) for topic in self._topics])
         yield _counter("events_collapsed", ["entity"], counts.collapsed, kinds)
         yield _counter("events_skipped", ["entity", "reason"], counts.skipped, SKIPPED)
+        yield _counter("events_repaired", ["repair"], counts.repaired, [(label,) for label in LABELS_OF_REPAIRS])
+        yield CounterMetricFamily(
+            PREFIX + "records_key_mismatch",
+            HELP["records_key_mismatch_total"],
+            value=counts.key_mismatches.total(),
+        )
         yield _counter("events_delivered", ["entity"], counts.delivered, kinds)
         pairs = [(entity, reason) for entity in ENTITIES for reason in REJECTION_REASONS]
         yield _counter("events_rejected", ["entity", "reason"], counts.rejected, pairs)
@@ -155,7 +166,7 @@ def _gauges(snapshot: Snapshot) -> Iterator[Metric]:
     yield _gauge("oldest_unsettled_seconds", snapshot.oldest_unsettled)
     yield _gauge("assigned_partitions", len(snapshot.partitions))
     yield _gauge("last_poll_timestamp_seconds", snapshot.polled_at)
-    intake = [(reason,) for reason in ("max_pending", "max_pending_bytes", "dead_letter")]
+    intake = [(reason,) for reason in _INTAKE_PAUSED]
     yield _flags("intake_paused", ["reason"], intake, {(reason,) for reason in snapshot.intake_paused})
     reasons = (*TripReason, "retry_after")
     sending = [(kind, str(reason)) for kind in KINDS for reason in reasons]
@@ -173,7 +184,7 @@ def _flags(name: str, labels: list[str], known: Known, active: Collection[tuple[
 
 
 def _partitions(snapshot: Snapshot) -> Iterator[Metric]:
-    lag, unread, committed = (
+    lag, unread, committed, still = (
         GaugeMetricFamily(PREFIX + name, HELP[name], labels=labels) for name, labels in LABELS.items()
     )
     for partition, state in snapshot.partitions.items():
@@ -184,4 +195,5 @@ def _partitions(snapshot: Snapshot) -> Iterator[Metric]:
             lag.add_metric(labels, max(0, state.end - state.committed))
         if state.end is not None and state.position is not None:
             unread.add_metric(labels, max(0, state.end - state.position))
-    yield from (lag, unread, committed)
+        still.add_metric(labels, state.open_transaction)
+    yield from (lag, unread, committed, still)

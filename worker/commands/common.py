@@ -12,6 +12,16 @@ import click
 if TYPE_CHECKING:
     from worker.settings import Settings
 
+#: What lays down how events are read and what a request may hold.
+READING = (
+    "WORKER_DEFAULT_",
+    "WORKER_ORDER_STATUS_MAP",
+    "WORKER_EMPTIED_CART_NAME",
+    "WORKER_CS_CART_ID_FIELDS",
+    "WORKER_ID_PREFIXES",
+    "OPTICO_MAX_FIELDS",
+    "OPTICO_MAX_BODY_BYTES",
+)
 PROGRAM = "optico-worker"
 FAILED, BAD_CONFIGURATION = 1, 2
 _EVERYTHING = ("KAFKA_", "OPTICO_", "WORKER_")
@@ -34,7 +44,9 @@ def load_settings(reads: Sequence[str] = _EVERYTHING, *, warn: bool = True) -> "
     if "KAFKA_BOOTSTRAP_SERVERS" in stand_ins:
         stand_ins["KAFKA_BOOTSTRAP_SERVERS"] = "unread:1"
     try:
-        settings = load({name: value for name, value in os.environ.items() if name not in hidden} | stand_ins)
+        settings = load(
+            {name: value for name, value in os.environ.items() if name not in hidden} | stand_ins, unread=unread
+        )
     except SettingsError as error:
         problems = error.problems
     else:

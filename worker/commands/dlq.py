@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from worker.commands.common import BAD_CONFIGURATION, CONNECTION, failure, load_settings, told
+from worker.commands.common import BAD_CONFIGURATION, CONNECTION, READING, failure, load_settings, told
 
 if TYPE_CHECKING:
     from worker.ops.dlq import Selection
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-_READS = (*CONNECTION, "KAFKA_CLIENT_RACK", "KAFKA_GROUP_ID", "KAFKA_DLQ_TOPIC", "WORKER_DEFAULT_")
+_READS = (*CONNECTION, "KAFKA_CLIENT_RACK", "KAFKA_GROUP_ID", "KAFKA_DLQ_TOPIC", *READING)
 _PLACE = re.compile(r".+-\d{1,9}-\d{1,18}", re.ASCII)
 
 
@@ -143,12 +143,10 @@ def redrive_command(
     """
     settings, topic = _settings()
     with told():
-        from worker.core.event import Defaults
         from worker.ops.dlq import Orders, redrive
 
         orders = Orders(topic, _selection(letters, **filters), max_redrives, force, again, execute)
-        defaults = Defaults(settings.worker.default_currency, settings.worker.default_order_status)
-        context.exit(redrive(settings.kafka, defaults, orders, as_json=as_json))
+        context.exit(redrive(settings.kafka, settings.reading(), orders, as_json=as_json))
 
 
 def _settings() -> "tuple[Settings, str]":

@@ -17,6 +17,8 @@ class Counts:
     letters: Counter[str] = field(default_factory=Counter)  # reason
     retries: Counter[str] = field(default_factory=Counter)  # reason
     requests: Counter[tuple[str, str]] = field(default_factory=Counter)  # kind of entity, result
+    repaired: Counter[str] = field(default_factory=Counter)  # label of the repair
+    key_mismatches: Counter[str] = field(default_factory=Counter)  # topic
 
     def copy(self) -> "Counts":
         return Counts(*(getattr(self, name).copy() for name in self.__slots__))

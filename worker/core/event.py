@@ -4,10 +4,12 @@ Outcomes of decoding are values, not exceptions. None of them holds a copy of th
 bounds fifty thousand entities wait, so what waits is the record's own bytes.
 """
 
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final, Literal, NamedTuple
 
 Kind = Literal["cart", "order"]
+NO_REPAIRS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class Entity(NamedTuple):
@@ -20,20 +22,20 @@ class Entity(NamedTuple):
         return f"{self.kind}:{self.id}"
 
 
-@dataclass(frozen=True, slots=True)
-class Defaults:
-    """What a deployment fills in where an event leaves it out."""
-
-    currency: str | None = None
-    order_status: str | None = None
-
-
 class Event(NamedTuple):
-    """A valid event. `occurred_at` is UNIX seconds; None: absent or unreadable, the record's timestamp counts."""
+    """A valid event.
+
+    `occurred_at` is UNIX seconds; None: absent or unreadable, the record's timestamp counts. `call_id` and `agent` link
+    the entity to a call. `repairs`: the label of each repair and the field that needed it first. `content` is what
+    `worker.formats` encodes; it is not kept while the event waits.
+    """
 
     entity: Entity
-    occurred_at: float | None
-    products: int
+    occurred_at: float | None = None
+    call_id: str | None = None
+    agent: str | None = None
+    repairs: Mapping[str, str] = NO_REPAIRS
+    content: Any = None
 
 
 class Skipped(NamedTuple):
@@ -45,21 +47,22 @@ class Skipped(NamedTuple):
     reason: Literal["tombstone", "empty_products", "no_visit", "parent_order"]
     kind: Kind | Literal["unknown"] = "unknown"
     entity: Entity | None = None
+    repairs: Mapping[str, str] = NO_REPAIRS
 
 
 class Invalid(NamedTuple):
-    """A record that breaks the event contract.
+    """A record that can't be sent.
 
-    `path` names the field (`cart.products[0].amount`; empty: the whole value), `expected` says what belongs there.
-    Neither ever holds a value of the record: they are logged.
+    `path` names the field as the record has it (`cart.products[0].amount`; empty: the whole value), `problem` says what
+    was found or belongs there. Neither ever holds a value of the record: they are logged.
     """
 
-    reason: Literal["malformed_json", "invalid_event"]
+    reason: Literal["malformed_json", "invalid_event", "payload_too_large"]
     kind: Kind | Literal["unknown"]
     path: str
-    expected: str
+    problem: str
     id: str | None = None
 
     @property
     def message(self) -> str:
-        return f"{self.path}: expected {self.expected}" if self.path else f"expected {self.expected}"
+        return f"{self.path}: {self.problem}" if self.path else self.problem

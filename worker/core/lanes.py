@@ -7,6 +7,7 @@ from typing import Final
 from worker.core.circuit_breaker import KINDS, CircuitBreaker
 from worker.core.event import Entity, Kind
 from worker.core.lane import Delivery, Lane, QueuedEvent, Reading
+from worker.core.large import LargeEvents
 from worker.core.ownership import Ownership
 from worker.core.rules import CONFIRM_AFTER
 from worker.core.schedule import Schedule
@@ -20,6 +21,7 @@ class Lanes:
     within that time has overtaken them.
     """
 
+    large: LargeEvents = field(default_factory=LargeEvents)
     in_flight: set[Lane] = field(default_factory=set)
     _lanes: dict[Entity, Lane] = field(default_factory=dict)
     _number: dict[Kind, int] = field(default_factory=lambda: dict.fromkeys(KINDS, 0))
@@ -80,15 +82,22 @@ class Lanes:
                 self.plan(lane)
 
     def due(self, now: float, kinds: tuple[Kind, ...]) -> Lane | None:
-        """The lane of these kinds that is due first. Where both kinds have one they take turns: none waits for a crowd
-        of the other.
+        """The lane of these kinds that is due first; of large events only what there is room for.
+
+        Where both kinds have one they take turns: none waits for a crowd of the other.
         """
         for kind in kinds if self._last_kind != kinds[0] else kinds[::-1]:
-            while (first := self._schedules[kind].first()) is not None and first[0] <= now:
+            schedule = self._schedules[kind]
+            while (first := schedule.first()) is not None and first[0] <= now:
                 lane = first[1]
-                if not lane.waiting[0].event.owner.held:
+                event = lane.waiting[0].event
+                if event.owner.held:
+                    self.plan(lane)
+                elif self.large.admits(event.size):
                     return lane
-                self.plan(lane)
+                else:
+                    schedule.drop(lane)
+                    self.large.wait(lane)
         return None
 
     def next_due(self, kinds: tuple[Kind, ...]) -> float | None:
@@ -120,10 +129,15 @@ class Lanes:
         lane.in_flight = slot
         lane.tried_at = now
         self.in_flight.add(lane)
+        self.large.start(slot.event.size)
         return Delivery(slot.event, lane.entity, slot, breaker, slot.confirming, now, answers)
 
     def landed(self, lane: Lane) -> None:
-        """The lane's request is over."""
+        """The lane's request is over, which may make room for large ones."""
+        if lane.in_flight is not None:
+            for other in self.large.finish(lane.in_flight.event.size):
+                if other.waiting:
+                    self.plan(other)
         lane.in_flight = None
         self.in_flight.discard(lane)
 

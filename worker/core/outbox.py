@@ -50,6 +50,7 @@ class Outbox:
         self.breakers = CircuitBreakers(self.rules.delay, self.rules.rejection_limit)
         self.letters = Letters(self.rules.delay)
         self.pause = Pause(self.rules.delay)
+        self._lanes.large.at_once = self.rules.large_at_once
         self._settling = Settling(self.rules, self.letters, self.counts)
 
     def __repr__(self) -> str:
@@ -269,6 +270,11 @@ class Outbox:
         if owner is not None and owner.end is None:
             owner.end = end
             self._catch_up(owner, now)
+
+    def blocked(self, partitions: Iterable[Partition], now: float) -> None:
+        """These can't be read on just now, so their events no longer wait for the partition's end."""
+        for owner in self._owners.among(partitions):
+            self._catch_up(owner, now, anyway=True)
 
     def tick(self, now: float) -> None:
         """What time alone changes; to be called about once a second, and whenever much was added.

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from worker.core.circuit_breaker import Change
+from worker.core.large import at_once
 
 #: A partition that is behind holds its events at most this long (s).
 CATCH_UP_AT_MOST: Final = 60.0
@@ -27,14 +28,16 @@ OVERHEAD: Final = 900
 class Rules:
     """What of the outbox is configured. `window` in seconds; `delay(n)`: seconds after the n-th failure (from 0).
 
-    `max_attempts` ends an event only with `dead_letters`. `rejection_limit`: so many rejected requests in a row open a
-    circuit breaker; 0: never.
+    `large_at_once`: what large events in flight may come to (bytes), see `worker.core.large`. `max_attempts` ends an
+    event only with `dead_letters`. `rejection_limit`: so many rejected requests in a row open a circuit breaker; 0:
+    never.
     """
 
     delay: Callable[[int], float]
     window: float = 0.5
     max_pending: int = 50_000
     max_pending_bytes: int = 64 * 1024 * 1024
+    large_at_once: int = at_once(32)
     max_attempts: int = 50
     rejection_limit: int = 20
     dead_letters: bool = False

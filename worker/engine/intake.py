@@ -1,25 +1,29 @@
 """The intake: the one thread that owns the consumer. It polls, takes records in, commits; nothing slow in between."""
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from logging import INFO, WARNING
 from sys import getsizeof
 
 import structlog
 
 from worker.core.batch import collapse
-from worker.core.event import Defaults, Event, Invalid, Skipped
+from worker.core.event import Event, Invalid, Skipped
 from worker.core.outbox import Outbox
 from worker.core.ownership import Partition
+from worker.engine.backfill import Backfill
 from worker.engine.commits import Commits
 from worker.engine.desk import Desk
+from worker.engine.notices import Notices
+from worker.engine.transactions import OpenTransactions
 from worker.engine.view import View
-from worker.ports import Consumer, Content, Membership, Record, UnavailableError, Warn
+from worker.formats import ReadConfig
+from worker.ports import Consumer, Content, Membership, Record, TooLarge, UnavailableError, Warn
 
 log = structlog.get_logger(__name__)
 
-Decode = Callable[[bytes | None, Defaults], Event | Skipped | Invalid]
+Read = Callable[[bytes | None, ReadConfig, int], Event | Skipped | Invalid]
 #: How long a poll waits for records (s): the pace of everything else that this thread does. A join that ends between
 #: two polls can be lost by kafka-python 3.0.12; while one is under way there are as few gaps as the pace allows.
 POLL_TIMEOUT = 0.2
@@ -27,6 +31,8 @@ JOINING_POLL_TIMEOUT = 0.8
 #: Time between two looks at the group's size and the rate's share, and between two at the log ends (s).
 TICK = 1.0
 ENDS_INTERVAL = 10.0
+#: The reason for which single partitions are paused.
+TOO_LARGE = "too_large"
 #: What a header takes besides its name and value (bytes).
 _PAIR = 80
 
@@ -38,15 +44,18 @@ class Intake:
     desk: Desk
     view: View
     commits: Commits
-    decode: Decode
-    defaults: Defaults
+    read: Read
+    config: ReadConfig
     max_requests_per_second: float
     rejected: Callable[[Partition, Record, Invalid], None]
     warn: Warn
+    _backfill: Backfill = field(default_factory=Backfill)
+    _transactions: OpenTransactions = field(default_factory=OpenTransactions)
     _next_tick: float = 0.0
     _next_ends: float = 0.0
     _owned: int = 0
     _held_up: bool = False
+    _notices: Notices = field(default_factory=Notices)
 
     def turn(self, consumer: Consumer, *, draining: bool = False) -> None:
         """One round: poll, take in, commit, and now and then the rest. Raises FatalError.
@@ -67,6 +76,7 @@ class Intake:
         if self.view.note_membership(consumer.membership(), now):
             gone = self.view.joined_once and self.view.membership is Membership.DISCONNECTED
             log.log(WARNING if gone else INFO, "membership", state=self.view.membership)
+        self._backfill.begin(consumer.without_offset(), now)
         if not draining:
             for partition, records in batches.items():
                 self._take_in(Partition(*partition), records)
@@ -92,12 +102,20 @@ class Intake:
 
     def _take_in(self, partition: Partition, records: Sequence[Record]) -> None:
         """Decodes outside of the lock, and brings in what of it is not overtaken within the batch."""
-        decode, defaults = self.decode, self.defaults
-        decoded = [decode(record.value, defaults) for record in records]
+        if self._backfill.waits:
+            self._backfill.read(partition, records[0])
+        read, config = self.read, self.config.for_topic(partition.topic)
+        decoded = [read(record.value, config, record.timestamp) for record in records]
+        noticed = self._notices.of(partition, records, decoded, config)
         kept, overtaken = collapse(decoded)
         now, wall_now = self.desk.clock(), time.time()
+        last = records[-1].timestamp
+        self.view.note_event(partition.topic, last / 1000 if last > 0 else wall_now)
         with self.desk.outbox() as outbox:
             given_up = outbox.advance(partition, records[0].offset, now)
+            if noticed is not None:
+                outbox.counts.repaired.update(noticed.repairs)
+                outbox.counts.key_mismatches[partition.topic] += noticed.key_mismatches
             for kind, events in overtaken.items():
                 outbox.overtaken(partition, kind, events)
             for at in kept:
@@ -146,13 +164,18 @@ class Intake:
                 if position is not None and (given_up := outbox.advance(partition, position, now)) is not None:
                     went_back.append((partition, position, given_up))
             for partition, end in ends.items():
-                outbox.set_end(partition, end, now)
+                outbox.set_end(partition, end.last_stable, now)
+            outbox.blocked(self.view.too_large, now)
             outbox.tick(now)
             owned = list(outbox.owned)
+            positions = {partition: owner.position for partition, owner in outbox.owned.items()}
             unknown = [partition for partition, owner in outbox.owned.items() if owner.end is None]
         for partition, position, given_up in went_back:
             _warn_of_another_log(partition, position, given_up)
         self.view.ends = {partition: end for partition, end in (self.view.ends | ends).items() if partition in owned}
+        self._backfill.tell(self.view.ends, positions, self._share(len(owned)), now)
+        self._transactions.sample(ends, owned, now)
+        self.view.open_transactions = self._transactions.seconds()
         if len(owned) != self._owned:
             self._owned, self._next_tick = len(owned), now  # the share of the rate has changed with it
         if unknown or now >= self._next_ends:
@@ -164,11 +187,15 @@ class Intake:
             bound = outbox.full()
             failing = outbox.letters.failing
         reasons = frozenset(filter(None, (bound, "dead_letter" if failing else None)))
-        if reasons and not self.view.paused:
+        before = self.view.paused - {TOO_LARGE}
+        if reasons and not before:
             log.warning("intake is paused until there is room again", reasons=sorted(reasons))
-        elif self.view.paused and not reasons:
+        elif before and not reasons:
             log.info("intake goes on")
-        self.view.paused = reasons
+        too_large = consumer.too_large()
+        _report_too_large(self.view.too_large, too_large)
+        self.view.too_large = too_large
+        self.view.paused = reasons | {TOO_LARGE} if too_large else reasons
         consumer.pause(bool(reasons) or draining)
 
     def _tick(self, consumer: Consumer, now: float) -> None:
@@ -188,6 +215,21 @@ class Intake:
             return None
         total = self.view.partitions
         return self.max_requests_per_second * min(1.0, owned / total) if total else 0.0
+
+
+def _report_too_large(before: Mapping[Partition, TooLarge], now: Mapping[Partition, TooLarge]) -> None:
+    for partition, batch in now.items():
+        if before.get(partition) != batch:
+            log.error(
+                "a batch is too large to be read, and its partition is paused; all others continue",
+                topic=partition.topic,
+                partition=partition.partition,
+                offset=batch.offset,
+                next="to step over it, stop the workers and run: optico-worker replay"
+                f" --to-offset {partition.topic}:{partition.partition}:{batch.next_offset} --execute",
+            )
+    for partition in before.keys() - now.keys():
+        log.info("a partition is no longer paused by a batch that is too large", partition=str(partition))
 
 
 def _warn_of_another_log(partition: Partition, position: int, given_up: int) -> None:

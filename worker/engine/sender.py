@@ -5,30 +5,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import quote_plus
 
 import structlog
 
-from worker.core.event import Defaults
 from worker.core.lane import Delivery
 from worker.core.outcome import Outcome, Result
 from worker.core.rules import Settled
 from worker.engine.desk import Desk
 from worker.engine.reporting import Reporter, where
-from worker.formats import TooLargeError
+from worker.formats import Form, ReadConfig, encode
 from worker.ports import Api, Measure, Warn
 
 log = structlog.get_logger(__name__)
 
-#: PHP reads this many variables of a request by default, and drops the rest without a word.
-MAX_INPUT_VARS = 1000
 
-
-class Form(Protocol):
-    @property
-    def path(self) -> str: ...
-    @property
-    def body(self) -> bytes: ...
+Encode = Callable[[Delivery, str], Form]
 
 
 class Key(Protocol):
@@ -53,8 +44,7 @@ class Sender:
     desk: Desk
     api: Api
     key: Key
-    encode: Callable[[bytes, Defaults], Form]
-    defaults: Defaults
+    encode: Encode
     measure: Measure
     warn: Warn
     dead_letters: bool = False
@@ -78,21 +68,14 @@ class Sender:
         if delivery.probe:
             self._reload_key()
         try:
-            form = self.encode(delivery.event.payload.value, self.defaults)
-        except TooLargeError as error:
-            return Outcome(Result.REJECTED, "payload_too_large", str(error), asked=False)
+            form = self.encode(delivery, self.key.value)
+        except MemoryError:
+            raise  # not the event's fault: the process ends, and whoever starts next reads the event again
         except Exception as error:
             log.exception("an event was taken in and can't be encoded: a bug", **where(delivery))
             message = f"can't be encoded: {type(error).__name__}"
             return Outcome(Result.REJECTED, "invalid_event", message, asked=False)
-        if form.body.count(b"&") + 2 > MAX_INPUT_VARS:
-            self.warn(
-                "a request has more variables than PHP reads by default; the API may drop the last products",
-                per="max_input_vars",
-                variables=form.body.count(b"&") + 2,
-                **where(delivery),
-            )
-        return self.api.post(form.path, form.body + b"&key=" + quote_plus(self.key.value).encode())
+        return self.api.post(form.path, form.body)
 
     def _reload_key(self) -> None:
         if self.key.reload():
@@ -106,3 +89,13 @@ class Sender:
         if settled.first:
             self.measure.delivered(delivery.entity.kind, max(0.0, time.time() - delivery.event.occurred_at))
         self._reporter.request(delivery, outcome, settled)
+
+
+def encoder(config: ReadConfig) -> Encode:
+    """What makes the request of a delivery, given the key. Ids get the prefix of the record's topic."""
+
+    def of(delivery: Delivery, key: str) -> Form:
+        topic = delivery.event.owner.partition.topic
+        return encode(delivery.event.payload.value, config.for_topic(topic), key)
+
+    return of

@@ -47,7 +47,7 @@ class Status:
         return Health(() if stalled is None else (stalled,))
 
     def readyz(self) -> Health:
-        return Health(tuple(self._not_ready()))
+        return Health(tuple(self._not_ready()), self.view.last_events)
 
     def _not_ready(self) -> list[str]:
         reasons = []
@@ -55,6 +55,7 @@ class Status:
             reasons.append("draining: the worker is stopping")
         if not self._in_group():
             reasons.append(f"not in the consumer group: {self.view.membership}")
+        reasons += [f"topic {topic} does not exist, or this user may not see it" for topic in self.view.missing_topics]
         with self.desk.outbox() as outbox:
             if outbox.breakers.key.reason is not None:
                 reasons.append("the API refuses the key")
@@ -76,10 +77,12 @@ class Status:
         if now >= outbox.lease_until:
             return states
         for partition, owner in outbox.owned.items():
-            end = self.view.ends.get(partition)
+            sample = self.view.ends.get(partition)
+            end = None if sample is None else sample.high_watermark
             if end is not None and owner.position is not None:
                 end = max(end, owner.position)  # what was read since the end was asked for
-            states[partition] = PartitionState(end, owner.position, owner.committed)
+            still = self.view.open_transactions.get(partition, 0.0)
+            states[partition] = PartitionState(end, owner.position, owner.committed, still)
         return states
 
 

@@ -1,10 +1,11 @@
 """What the intake shows of itself to health checks, metrics and the watchdog."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from worker.core.ownership import Partition
-from worker.ports import Membership
+from worker.ports import LogEnd, Membership, TooLarge
 
 
 @dataclass(slots=True)
@@ -24,7 +25,11 @@ class View:
     paused: frozenset[str] = frozenset()
     partitions: int | None = None
     missing_topics: tuple[str, ...] = ()
-    ends: dict[Partition, int] = field(default_factory=dict)
+    #: By topic, the newest time of a record that was read (UNIX seconds); 0: none was.
+    last_events: dict[str, float] = field(default_factory=dict)
+    ends: dict[Partition, LogEnd] = field(default_factory=dict)
+    open_transactions: dict[Partition, float] = field(default_factory=dict)
+    too_large: Mapping[Partition, TooLarge] = field(default_factory=dict)
     rebalances: Counter[str] = field(default_factory=Counter)
     commits: Counter[str] = field(default_factory=Counter)
 
@@ -33,6 +38,10 @@ class View:
             self.longest_gap = max(self.longest_gap, now - self.polled_at)
         self.polled_at = self.beat_at = now
         self.polled_at_wall = wall_now
+
+    def note_event(self, topic: str, at: float) -> None:
+        if at > self.last_events.get(topic, 0.0):
+            self.last_events = self.last_events | {topic: at}
 
     def note_membership(self, membership: Membership, now: float) -> bool:
         """Takes it over; True if it changed."""

@@ -1,174 +1,123 @@
-"""CS-Cart events: an envelope around the shop's cart object (CS-Cart's documentation, Cart Details).
+"""CS-Cart events: an envelope around the shop's cart object, or around what its REST API and hooks give for an order.
 
-The object's values are strings, arrays and objects, and PHP writes an empty object as `[]`. A cart that has been
-checked out, which a non-zero `order_id` tells, is an order.
+Source: CS-Cart's documentation, Cart Details. The object's values are strings, arrays and objects, and PHP writes an
+empty object as `[]`. A cart that has been checked out, which an `order_id` other than 0 tells, is an order.
 """
 
-from typing import Annotated, Any, Final, Literal, NotRequired
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
-from pydantic import FailFast, TypeAdapter, ValidationError
-from typing_extensions import TypedDict
-
-from worker.core.event import Defaults, Entity, Event, Invalid, Kind, Skipped
-from worker.formats import fields, native, problem, timestamp
-from worker.formats.rule import ANY, INTEGER, NOT_EMPTY, NULL, STRING, Rule, Values, any_of, scalar_or_nested
+from worker.formats import native, values
+from worker.formats.draft import Draft, Line, Reading, Source
+from worker.formats.options import details
+from worker.formats.values import ABSENT
 
 SOURCE: Final = "cs-cart"
-
-_VALUE_DEPTH: Final = fields.MAX_DEPTH - 1  # the details that hold the values are the first level
-
-# Rules on ANY hang on other fields: `decode` checks them, here they are worded and described.
-_CART_ID: Final = Rule(
-    "a string or an integer, not empty and not 0",
-    ANY,
-    "the cart id is the envelope's `id`; where that is absent or null, `cart.user_id`",
-    {"type": ["string", "integer", "null"]},
-)
-_STATUS: Final = Rule(
-    "a string, not empty", ANY, "for an order; may be absent where the worker has a default order status", {}
-)
-_ORDER_ID: Final = Rule(
-    "a string or an integer", any_of(STRING, INTEGER, NULL), 'absent, null, "" and 0: not checked out, a cart'
-)
-_USER_DATA: Final = Rule("an object", ANY, "if it is not empty, the visitor is logged in", {})
-_OPTION_NAME: Final = Rule("a string, not empty", any_of(NOT_EMPTY, INTEGER))
-_OPTION_VALUE: Final = Rule(
-    f"a value at most {_VALUE_DEPTH} deep", scalar_or_nested(_VALUE_DEPTH), "null is left out", {}
-)
-
-_PRODUCTS: Final = Values()
-_OPTIONS: Final = Values(optional=True)
+_ID: Final = "expected a string or an integer, not empty; or set the envelope's `id`"
+_USER_ID: Final = "expected a string or an integer, not empty and not 0; or set the envelope's `id`"
+_USER: Final = "user_id"
+_EMPTY: Final = (None, "", "0", 0, False)
 
 
-class CsCartOption(TypedDict):
-    """A selected option, which becomes a detail of the product."""
-
-    option_name: Annotated[str | int, _OPTION_NAME]
-    value: NotRequired[Annotated[Any, _OPTION_VALUE]]
-
-
-class CsCartProduct(TypedDict):
-    """What is in the cart."""
-
-    product_id: fields.ProductId
-    product: fields.NotEmpty
-    amount: fields.Quantity
-    price: fields.Price
-    options: NotRequired[Annotated[list[CsCartOption], FailFast(), _OPTIONS]]
-
-
-class CsCart(TypedDict):
-    """CS-Cart's cart object."""
-
-    user_id: NotRequired[Annotated[Any, _CART_ID]]
-    order_id: NotRequired[Annotated[str | int | None, _ORDER_ID]]
-    user_data: NotRequired[Annotated[Any, _USER_DATA]]
-    products: Annotated[list[CsCartProduct], FailFast(), _PRODUCTS]
-
-
-class CsCartEvent(TypedDict):
-    """A CS-Cart cart with what the shop's object lacks."""
-
-    source: Literal["cs-cart"]
-    id: NotRequired[Annotated[Any, _CART_ID]]
-    visit_id: fields.NotEmpty
-    currency: fields.Currency
-    call_id: NotRequired[fields.CallId]
-    agent: NotRequired[fields.Agent]
-    status: NotRequired[Annotated[Any, _STATUS]]
-    occurred_at: NotRequired[fields.OccurredAt]
-    cart: CsCart
-
-
-EVENT: Final = TypeAdapter(CsCartEvent)
-
-
-def decode(event: dict[str, Any], defaults: Defaults) -> Event | Skipped | Invalid:
-    """What the event means. Fills the default currency into it."""
-    native.fill_currency(event, defaults)
-    try:
-        EVENT.validate_python(event)
-    except ValidationError as error:
-        return _invalid(event, *problem.first(EVENT, event, error))
-    cart, cart_id = event["cart"], _cart_id(event)
-    if cart_id is None:
-        return _invalid(event, "cart.user_id" if event.get("id") is None else "id", _CART_ID.expected)
-    order_id = _order_id(cart)
-    if order_id is not None and not cart["products"]:
-        return _invalid(event, "cart.products", problem.NO_PRODUCT)
-    if order_id is not None and not _is_status(_status(event, defaults)):
-        return _invalid(event, "status", _STATUS.expected)
-    if not cart["products"]:
-        return Skipped("empty_products", "cart", Entity("cart", cart_id))
-    entity = Entity("cart", cart_id) if order_id is None else Entity("order", order_id)
-    return Event(entity, timestamp.seconds(event.get("occurred_at")), len(cart["products"]))
-
-
-def as_native(event: dict[str, Any], defaults: Defaults) -> dict[str, Any]:
-    """The native event that says the same as an event that `decode` accepts."""
-    cart, cart_id = event["cart"], _cart_id(event)
-    order_id = _order_id(cart)
-    about = (
-        {"type": "cart", "id": cart_id, "is_logged_in": _is_logged_in(cart)}
-        if order_id is None
-        else {"type": "order", "id": order_id, "cart_id": cart_id, "status": _status(event, defaults)}
+def draft(tree: Mapping[str, Any], reading: Reading) -> Draft:
+    """The event's values. Raises UnreadableError where its kind or an id can't be read."""
+    cart = tree.get("cart")
+    if not isinstance(cart, dict):
+        reading.refuse("cart", "expected an object")
+    order_id = cart.get("order_id")
+    is_order = not (values.is_nothing(order_id) or values.is_zero(order_id))
+    reading.kind = "order" if is_order else "cart"
+    if is_order:
+        reading.id = native.identity(cart, "order_id", "cart.order_id", reading)
+        cart_id = _order_cart_id(tree, cart, reading.id, reading)
+    else:
+        cart_id = reading.id = _cart_id(tree, cart, reading)
+    return Draft(
+        CS_CART,
+        reading.kind,
+        reading.id,
+        cart_id,
+        tree.get("currency"),
+        tree.get("visit_id"),
+        cart.get("products", ABSENT),
+        _status(tree, cart, reading) if is_order else None,
+        _is_logged_in(cart.get("user_data")),
+        tree.get("call_id"),
+        tree.get("agent"),
+        tree.get("occurred_at"),
+        is_parent=is_order and cart.get("is_parent_order") == "Y",
     )
-    return about | {
-        "currency": event.get("currency"),
-        "visit_id": event["visit_id"],
-        "products": [_product(product) for product in _PRODUCTS.of(cart["products"])],
-        "call_id": event.get("call_id"),
-        "agent": event.get("agent"),
-    }
 
 
-def _product(product: dict[str, Any]) -> dict[str, Any]:
-    options = _OPTIONS.of(product.get("options"))
-    return {
-        "id": product["product_id"],
-        "name": product["product"],
-        "quantity": product["amount"],
-        "price": product["price"],
-        "details": {option["option_name"]: option.get("value") for option in options},
-    }
+def line(product: Mapping[str, Any], path: Callable[[], str], reading: Reading) -> Line:
+    """The values of a product, its options as details."""
+    extra = product.get("extra")
+    return Line(
+        product.get("product_id", ABSENT),
+        product.get("product", ABSENT),
+        product.get("amount", ABSENT),
+        product.get("price", ABSENT),
+        details(product, path, reading),
+        other_name=extra.get("product", ABSENT) if isinstance(extra, dict) else ABSENT,
+        subtotal=product.get("subtotal", ABSENT),
+    )
 
 
-def _invalid(event: dict[str, Any], path: str, expected: str) -> Invalid:
-    kind: Kind | Literal["unknown"] = "unknown"
-    entity_id = None
-    cart = event.get("cart")
-    if isinstance(cart, dict) and _is_order_id(cart.get("order_id")):
-        order_id = _order_id(cart)
-        kind, entity_id = ("cart", _cart_id(event)) if order_id is None else ("order", order_id)
-    return Invalid("invalid_event", kind, path, expected, entity_id)
+CS_CART: Final = Source(line, "cart.products", "product_id", "product", "amount", "price", "options", keyed=True)
 
 
-def _cart_id(event: dict[str, Any]) -> str | None:
-    """The cart's id; None: it has none."""
-    own = event.get("id")
-    cart_id = native.readable_id(event["cart"].get("user_id") if own is None else own)
-    return None if cart_id == "0" else cart_id
+def _cart_id(tree: Mapping[str, Any], cart: Mapping[str, Any], reading: Reading) -> str:
+    """The envelope's id, else the values of the configured fields. Raises UnreadableError."""
+    own = tree.get("id")
+    if not (values.is_nothing(own) or values.is_zero(own)):
+        return native.identity(tree, "id", "id", reading)
+    return "-".join([_id_field(cart, name, reading) for name in reading.config.cs_cart_id_fields])
 
 
-def _order_id(cart: dict[str, Any]) -> str | None:
-    """The order's id; None: the cart has not been checked out."""
-    order_id = native.readable_id(cart.get("order_id"))
-    return order_id if order_id is not None and order_id.strip("0") else None
+def _id_field(cart: Mapping[str, Any], name: str, reading: Reading) -> str:
+    path = f"cart.{name}"
+    if name == _USER and values.is_zero(cart.get(name)):
+        reading.refuse(path, _USER_ID)
+    return native.identity(cart, name, path, reading, _USER_ID if name == _USER else _ID)
 
 
-def _is_order_id(value: Any) -> bool:
-    return value is None or (isinstance(value, str | int) and not isinstance(value, bool))
+def _order_cart_id(tree: Mapping[str, Any], cart: Mapping[str, Any], order_id: str, reading: Reading) -> str:
+    """The cart id of an order; a guest's order has none of its own."""
+    own = tree.get("id")
+    if not (values.is_nothing(own) or values.is_zero(own)):
+        if values.identity(own) is not None:
+            return native.identity(tree, "id", "id", reading)
+        reading.repaired("cart_id", "id")
+    names = reading.config.cs_cart_id_fields
+    if all(values.identity(cart.get(name)) for name in names) and not (
+        _USER in names and values.is_zero(cart.get(_USER))
+    ):
+        return "-".join([native.identity(cart, name, f"cart.{name}", reading) for name in names])
+    reading.repaired("cart_id", f"cart.{names[0]}")
+    return f"order-{order_id}"
 
 
-def _is_logged_in(cart: dict[str, Any]) -> int:
-    user = cart.get("user_data")
-    return 1 if isinstance(user, dict) and user else 0
+def _status(tree: Mapping[str, Any], cart: Mapping[str, Any], reading: Reading) -> Any:
+    """The envelope's status, else the order's own, else the configured one; null where there is none."""
+    own = tree.get("status")
+    if values.text(own) is not None:
+        return own
+    if not values.is_nothing(own):
+        reading.repaired("optional_field", "status")
+    status = cart.get("status")
+    return reading.config.default_order_status if values.text(status) is None else status
 
 
-def _status(event: dict[str, Any], defaults: Defaults) -> Any:
-    status = event.get("status")
-    return defaults.order_status if status in (None, "") else status
+def _is_logged_in(user: Any) -> int:
+    """Whether the cart belongs to a registered user. A guest's `user_data` is empty, or holds what the guest typed."""
+    if not user:
+        return 0
+    if isinstance(user, dict):
+        if values.is_zero(user.get(_USER)):
+            return 0
+        user = list(user.values())
+    return int(not isinstance(user, list) or any(not _is_empty(value) for value in user))
 
 
-def _is_status(value: Any) -> bool:
-    return isinstance(value, str) and value != ""
+def _is_empty(value: Any) -> bool:
+    return value in _EMPTY or value in ([], {})

@@ -1,35 +1,149 @@
-"""A record's bytes as an object, fast on every record and exact where it counts."""
+"""A record's bytes as a JSON value: fast where they are well-formed, and what can be had of them where they are not.
 
+Half a surrogate pair and bytes that are not UTF-8 come out as lone surrogates, so that an id that had them is told from
+one that holds U+FFFD; `clean` turns them into that character.
+"""
+
+import codecs
 import json
 import re
-from typing import Any
+from typing import Any, Final, NamedTuple
 
-import orjson
+from msgspec import DecodeError
+from msgspec.json import Decoder
 
-# In front of a JSON number stands a bracket, a comma, a colon, white space or its minus sign.
-_LONG_INTEGER = re.compile(rb"[:,\[\s-][0-9]{19}")
+from worker.formats.values import Damaged
+
+BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+#: Longer integers are beyond a double: they come out as infinity.
+_LONGEST_INTEGER: Final = 309
+# Stands for bytes that are not UTF-8; no valid text holds it.
+_NOT_UTF8: Final = "\udfff"
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_NO_NUMBER = re.compile(r'"(?:[^"\\]|\\.)*"|(-?Infinity|NaN)')
+# Unlike other fast parsers it keeps the digits of long integers.
+_strictly: Final = Decoder().decode
+_NESTS_TOO_DEEP: Final = "the value nests too deep to be read"
+
+#: How values begin that are no JSON, by what they are.
+_FOUND: Final = (
+    (b"\x1f\x8b", "gzip data: leave compression to Kafka's compression.type"),
+    (b"\x28\xb5\x2f\xfd", "zstd data: leave compression to Kafka's compression.type"),
+    (b"\xff\xfe", "text in UTF-16: write UTF-8"),
+    (b"\xfe\xff", "text in UTF-16: write UTF-8"),
+    (b"\x00{\x00", "text in UTF-16: write UTF-8"),
+    (b"{\x00", "text in UTF-16: write UTF-8"),
+    (b"[\x00", "text in UTF-16: write UTF-8"),
+    (b"<", "XML or HTML"),
+    (b"a:", "PHP's serialize(): use json_encode()"),
+    (b"O:", "PHP's serialize(): use json_encode()"),
+    (b"\xac\xed", "a serialized Java object: write JSON"),
+)
+_FORM = re.compile(rb"[A-Za-z_][\w.%\[\]]{0,60}=")
 
 
-def fast(value: bytes) -> Any:
-    """The JSON value; integers beyond 64 bits come out as floats.
+class Parsed(NamedTuple):
+    """A JSON value. `plain`: no text of it holds what was no character, and no number is beyond a double."""
 
-    Raises ValueError for anything else than RFC 8259 JSON in UTF-8 whose numbers are finite and whose nesting ends at
-    1,024, RecursionError where the interpreter gives up earlier.
-    """
-    return orjson.loads(value)
+    tree: Any
+    plain: bool
 
 
-def has_long_integers(value: bytes) -> bool:
-    """Whether `fast` may have rounded an integer of this value."""
-    return _LONG_INTEGER.search(value) is not None
+class MalformedError(ValueError):
+    """No JSON value; the message says where and what, and holds nothing of the record."""
 
 
-def exact(value: bytes) -> Any:
-    """As `fast`, which accepted the value, but integers of any length are kept.
+def value_of(data: bytes) -> Parsed:
+    """The JSON value of bytes without a byte order mark. Integers keep their digits.
 
-    Deeper nested than the standard library can follow, the value comes out as `fast` has it.
+    Raises MalformedError.
     """
     try:
-        return json.loads(value.decode())
-    except (ValueError, RecursionError):
-        return fast(value)
+        return Parsed(_strictly(data), plain=True)
+    except (DecodeError, ValueError, RecursionError):
+        return Parsed(_loads(data.decode("utf-8", "optico-mark"), data), plain=False)
+
+
+def value_of_text(text: str) -> Parsed:
+    """As `value_of`, of a JSON text inside a JSON string."""
+    try:
+        return value_of(text.encode())
+    except UnicodeEncodeError:
+        return Parsed(_loads(text, b""), plain=False)
+
+
+def clean(tree: Any) -> Any:
+    """The value with U+FFFD for what was no character; texts that had such are `Damaged`. Raises RecursionError."""
+    if isinstance(tree, str):
+        return tree if _SURROGATE.search(tree) is None else Damaged(_SURROGATE.sub("\ufffd", tree))
+    if isinstance(tree, dict):
+        return {clean(key): clean(child) for key, child in tree.items()}
+    return [clean(child) for child in tree] if isinstance(tree, list) else tree
+
+
+def found(data: bytes) -> str | None:
+    """What a value is that is no JSON, as far as its first bytes tell."""
+    if not data.strip():
+        return "an empty value"
+    for beginning, what in _FOUND:
+        if data.startswith(beginning):
+            return what
+    return "a form body: write JSON" if _FORM.match(data) else None
+
+
+def _loads(text: str, data: bytes) -> Any:
+    try:
+        return json.loads(text, parse_constant=_refuse, parse_int=_integer)
+    except json.JSONDecodeError as error:
+        raise MalformedError(f"byte {_offset(text, error.pos, data)}: {_said(error)}") from error
+    except _NoNumberError as error:
+        raise MalformedError(f"byte {_offset(text, _place(text), data)}: {error} is no JSON") from error
+    except RecursionError as error:
+        raise MalformedError(_NESTS_TOO_DEEP) from error
+
+
+class _NoNumberError(ValueError):
+    pass
+
+
+def _refuse(name: str) -> Any:
+    raise _NoNumberError(name)
+
+
+def _integer(digits: str) -> int | float:
+    return int(digits) if len(digits) <= _LONGEST_INTEGER else float(digits)
+
+
+def _place(text: str) -> int:
+    """Where the first NaN or Infinity stands outside of a string."""
+    return next((found.start() for found in _NO_NUMBER.finditer(text) if found[1]), 0)
+
+
+def _offset(text: str, position: int, data: bytes) -> int:
+    """The byte of the value at which a character of its text stands."""
+    before = text[:position]
+    if _NOT_UTF8 not in before:
+        return len(before.encode("utf-8", "surrogatepass"))
+    # Each mark stands for one to three bytes: count characters in the bytes themselves.
+    low, high = 0, len(data)
+    while low < high:
+        middle = (low + high) // 2
+        if len(data[:middle].decode("utf-8", "optico-mark")) < position:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+def _said(error: json.JSONDecodeError) -> str:
+    said = error.msg.removesuffix(" at")
+    return said[0].lower() + said[1:]
+
+
+def _mark(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return _NOT_UTF8, error.end
+
+
+codecs.register_error("optico-mark", _mark)

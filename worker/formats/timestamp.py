@@ -7,6 +7,8 @@ from typing import Any, Final
 _SECONDS = re.compile(r"[0-9]{1,12}(\.[0-9]{1,20})?")
 _LONGEST: Final = 40
 _YEAR_10000: Final = 253_402_300_800
+#: Seconds (docs/events.md).
+_CLOCKS_DIFFER_BY: Final = 60
 
 
 def seconds(value: Any) -> float | None:
@@ -19,6 +21,11 @@ def seconds(value: Any) -> float | None:
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         return None
     return float(value) if 0 <= value < _YEAR_10000 else None
+
+
+def is_ahead(moment: float | None, recorded_at: int) -> bool:
+    """Whether a moment is later than the record's timestamp (ms; -1: none) by more than clocks differ."""
+    return moment is not None and recorded_at >= 0 and moment > recorded_at / 1000 + _CLOCKS_DIFFER_BY
 
 
 def _read(text: str) -> float | None:

@@ -39,17 +39,19 @@ class HeldPort:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._socket.bind((LOOPBACK, 0))
         self.number: int = self._socket.getsockname()[1]
+        #: Where the server listens: another loopback address while it has moved there.
+        self.host = LOOPBACK
         if sys.platform != "linux":
             self._socket.close()
 
     @property
     def address(self) -> str:
-        return f"{LOOPBACK}:{self.number}"
+        return f"{self.host}:{self.number}"
 
     def accepts(self) -> bool:
         """Whether somebody listens. Blocks for one second at most."""
         try:
-            socket.create_connection((LOOPBACK, self.number), timeout=1).close()
+            socket.create_connection((self.host, self.number), timeout=1).close()
         except OSError:
             return False
         return True

@@ -4,7 +4,7 @@ import re
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
-from types import UnionType
+from types import MappingProxyType, UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le
@@ -13,6 +13,7 @@ from pydantic import (
     BeforeValidator,
     Field,
     HttpUrl,
+    PlainSerializer,
     SecretStr,
     StringConstraints,
     TypeAdapter,
@@ -82,8 +83,25 @@ def _split(value: object) -> object:
 def _unique(values: tuple[str, ...]) -> tuple[str, ...]:
     twice = sorted({value for value in values if values.count(value) > 1})
     if twice:
-        raise ValueError(f"names {', '.join(twice)} more than once; name each topic once")
+        raise ValueError(f"names {', '.join(twice)} more than once; name each once")
     return values
+
+
+def _pairs(value: object) -> object:
+    """`P=Processed,C=Completed` as a mapping. No pair may be guessed: a slip would change what the API is told."""
+    if not isinstance(value, str):
+        return value
+    pairs: dict[str, str] = {}
+    for number, entry in enumerate(value.split(",") if value.strip() else (), start=1):
+        name, equals, meaning = (part.strip() for part in entry.partition("="))
+        if not equals:
+            raise ValueError(f"has no = in entry {number}; set name=value, comma-separated")
+        if not (name and meaning):
+            raise ValueError(f"has an empty name or value in entry {number}; set name=value, comma-separated")
+        if name in pairs:
+            raise ValueError(f"has a name in entry {number} that an earlier entry has too; name each once")
+        pairs[name] = meaning
+    return pairs
 
 
 def _not_dots(name: str) -> str:
@@ -171,6 +189,13 @@ Name = Annotated[
     str, StringConstraints(strip_whitespace=True, pattern=r"^[a-zA-Z0-9._-]{1,249}$"), AfterValidator(_not_dots)
 ]
 Names = Annotated[tuple[Name, ...], NoDecode, BeforeValidator(_split), AfterValidator(_unique)]
+Texts = Annotated[tuple[Text, ...], NoDecode, BeforeValidator(_split), AfterValidator(_unique)]
+Pairs = Annotated[
+    Mapping[Text, Text], NoDecode, BeforeValidator(_pairs), AfterValidator(MappingProxyType), PlainSerializer(dict)
+]
+TopicPairs = Annotated[
+    Mapping[Name, Text], NoDecode, BeforeValidator(_pairs), AfterValidator(MappingProxyType), PlainSerializer(dict)
+]
 Server = Annotated[str, AfterValidator(_server)]
 Servers = Annotated[tuple[Server, ...], NoDecode, BeforeValidator(_split)]
 ReadableFile = Annotated[str, AfterValidator(_file)]

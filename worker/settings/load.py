@@ -1,12 +1,12 @@
 """Reads the settings out of an environment, once, and names everything that is wrong with them at once."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import quote_plus
 
-from pydantic import TypeAdapter, ValidationError
-from pydantic.fields import FieldInfo
+from pydantic import ValidationError
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -14,16 +14,13 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from worker.formats.config import Limits, ReadConfig
 from worker.settings.fields import allowed, notes
-from worker.settings.model import Group, Kafka, Optico, Worker
-from worker.settings.unknown import unknown
+from worker.settings.model import FIELDS, GROUPS, Kafka, Optico, Worker
+from worker.settings.rules import contradictions
+from worker.settings.unknown import misspelt, unknown
 from worker.settings.unusual import unusual
 from worker.settings.variables import Origin, Values, read, shown
-
-GROUPS: Mapping[str, type[Group]] = {"kafka": Kafka, "optico": Optico, "worker": Worker}
-FIELDS: Mapping[str, FieldInfo] = {
-    f"{group}_{name}".upper(): field for group, model in GROUPS.items() for name, field in model.model_fields.items()
-}
 
 
 class SettingsError(Exception):
@@ -43,6 +40,19 @@ class Settings:
     worker: Worker
     origins: Mapping[str, Origin]
     warnings: tuple[str, ...]
+
+    def reading(self) -> ReadConfig:
+        """How events are read: the variables that lay that down."""
+        own, optico = self.worker, self.optico
+        return ReadConfig(
+            default_currency=own.default_currency,
+            default_order_status=own.default_order_status,
+            order_statuses=own.order_status_map,
+            emptied_cart_name=own.emptied_cart_name,
+            cs_cart_id_fields=own.cs_cart_id_fields,
+            id_prefixes=own.id_prefixes,
+            limits=Limits(optico.max_fields, optico.max_body_bytes, len(quote_plus(optico.api_key.value))),
+        )
 
     def secrets(self) -> frozenset[str]:
         """Every secret, keys that were replaced meanwhile included: what must appear in no log line."""
@@ -81,8 +91,11 @@ class _Environment(BaseSettings):
         return (_Source(settings_cls, init_settings()),)
 
 
-def load(environ: Mapping[str, str]) -> Settings:
-    """The settings in the environment. Raises SettingsError with all problems; may block where a file is a pipe."""
+def load(environ: Mapping[str, str], *, unread: Collection[str] = ()) -> Settings:
+    """The settings in the environment. Raises SettingsError with all problems; may block where a file is a pipe.
+
+    `unread`: variables whose values mean nothing to the caller; rules between two variables ignore them.
+    """
     names = list(FIELDS)
     values = read(environ, names)
     problems = [(name, f"{name}: {message}") for name, message in values.problems.items()]
@@ -90,8 +103,8 @@ def load(environ: Mapping[str, str]) -> Settings:
     try:
         parsed = _Environment.model_validate(values.found)
     except ValidationError as error:
-        problems += _problems(error, values)
-    problems += _drain_problem(values, {name for name, _ in problems})
+        problems += _problems(error, values, environ)
+    problems += contradictions(values, {name for name, _ in problems} | {*unread})
     if problems or parsed is None:
         # Here, and not where it was caught: the library's error holds the values.
         ordered = sorted(problems, key=lambda problem: names.index(problem[0]))
@@ -100,11 +113,13 @@ def load(environ: Mapping[str, str]) -> Settings:
     return Settings(parsed.kafka, parsed.optico, parsed.worker, MappingProxyType(values.origins), warnings)
 
 
-def _problems(error: ValidationError, values: Values) -> Iterator[tuple[str, str]]:
+def _problems(error: ValidationError, values: Values, environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for detail in error.errors(include_url=False):
         group, name, *place = detail["loc"]
         variable = f"{group}_{name}".upper()
-        if variable not in values.problems:
+        if detail["type"] == "missing" and (given := misspelt(variable, environ, list(FIELDS))) is not None:
+            yield variable, f"{variable}: is required, but not set; {given} is set, but unknown: correct its name"
+        elif variable not in values.problems:
             which = f"entry {place[0] + 1} " if place and isinstance(place[0], int) and not _shown(variable) else ""
             yield variable, f"{variable}: {which}{_message(variable, dict(detail), values)}"
 
@@ -137,17 +152,3 @@ def _message(variable: str, detail: dict[str, Any], values: Values) -> str:
     if detail["type"] == "value_error":
         return f"{value}{detail['ctx']['error']}"
     return f"{value}{_WHAT.get(detail['type'], 'is not valid')}; set {allowed(field)}"
-
-
-def _drain_problem(values: Values, broken: set[str]) -> Iterator[tuple[str, str]]:
-    """Across groups, and from the raw values: it is said even if the rest of the configuration is wrong."""
-    drain, timeout = "WORKER_DRAIN_TIMEOUT_SECONDS", "OPTICO_TIMEOUT_SECONDS"
-    if {drain, timeout} & broken:
-        return
-    number = TypeAdapter(float).validate_python
-    seconds = [number(values.found.get(name, FIELDS[name].default)) for name in (drain, timeout)]
-    if seconds[0] <= seconds[1]:
-        yield (
-            drain,
-            f"{drain}: must be longer than {timeout}, so that a request can end; raise the one or lower the other",
-        )

@@ -1,8 +1,10 @@
 """Every variable: its default, what is allowed, what it does (section by section, as the documentation has them)."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationInfo, field_validator
+from pydantic.fields import FieldInfo
 
 from worker.settings.fields import (
     INT32,
@@ -15,10 +17,13 @@ from worker.settings.fields import (
     Lower,
     Name,
     Names,
+    Pairs,
     Password,
     ReadableFile,
     Servers,
     Text,
+    Texts,
+    TopicPairs,
     Upper,
     variable,
 )
@@ -41,7 +46,10 @@ class Kafka(Group):
     """Where the events come from."""
 
     bootstrap_servers: Servers = variable(
-        ..., "Brokers to start from.", allowed="host:port, comma-separated", shown=False
+        ...,
+        "Brokers to start from. A protocol in an address must be that of `KAFKA_SECURITY_PROTOCOL`.",
+        allowed="host:port or PROTOCOL://host:port, comma-separated",
+        shown=False,
     )
     topics: Names = variable(..., "Topics to read.", allowed=f"{TOPIC}; several: comma-separated")
     group_id: Text = variable("optico-worker", "Consumer group. Its committed offsets say where reading goes on.")
@@ -149,6 +157,24 @@ class Optico(Group):
         "Certificates (PEM) that sign the API's; unset: the system's.",
         allowed="a readable file",
     )
+    max_connection_age_seconds: FiniteFloat = variable(
+        300,
+        "A connection is replaced at this age, so that changes of DNS and load balancers take effect.",
+        gt=0,
+        le=86_400,
+    )
+    max_fields: int = variable(
+        1000,
+        "Fields of a form; a longer one is cut visibly. PHP's default `max_input_vars`. 0: no limit.",
+        ge=0,
+        le=INT32,
+    )
+    max_body_bytes: int = variable(
+        1_000_000,
+        "Bytes of a form; a longer one is cut visibly. nginx' default `client_max_body_size`. 0: no limit.",
+        ge=0,
+        le=INT32,
+    )
 
 
 class Worker(Group):
@@ -165,6 +191,12 @@ class Worker(Group):
         ge=1,
         le=INT32,
     )
+    rejection_limit: int = variable(
+        20,
+        "Rejected requests of a kind in a row, from at least five entities, that open the circuit breaker. 0: never.",
+        ge=0,
+        le=INT32,
+    )
     drain_timeout_seconds: FiniteFloat = variable(
         25, "How long a stopping worker finishes its work; longer than `OPTICO_TIMEOUT_SECONDS`.", gt=0, le=86_400
     )
@@ -172,7 +204,28 @@ class Worker(Group):
         None, "For events without a currency.", allowed="three letters A-Z, such as EUR"
     )
     default_order_status: Text | None = variable(None, "For CS-Cart orders without a status.")
-    http_host: Text = variable("0.0.0.0", "Where `/metrics`, `/healthz` and `/readyz` listen.")  # noqa: S104
+    order_status_map: Pairs = variable(
+        "",
+        "Statuses of orders, with the words for the API: `P=Processed,C=Completed`. Others are sent unchanged.",
+        allowed="status=status, comma-separated",
+    )
+    emptied_cart_name: Text | None = variable(
+        None, "An emptied cart is sent with one line of this name, quantity 0. Unset: emptied carts are not sent."
+    )
+    cs_cart_id_fields: Texts = variable(
+        "user_id",
+        "Fields of a CS-Cart cart whose values, joined by `-`, are its id where the event has no `id`.",
+        allowed="names of fields, comma-separated",
+    )
+    id_prefixes: TopicPairs = variable(
+        "",
+        "Prefixes of the ids by topic, for several shops with one API key: `shop-fr.carts=fr-,shop-de.carts=de-`.",
+        allowed="topic=prefix, comma-separated; each topic is one of `KAFKA_TOPICS`",
+    )
+    http_host: Text = variable(
+        "::",
+        "Where `/metrics`, `/healthz` and `/readyz` listen. `::`: IPv6 and IPv4; `0.0.0.0` where there is no IPv6.",
+    )
     http_port: int = variable(9464, "Their port. 0: any free one, printed in the log.", ge=0, le=65_535)
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Lower] = variable(
         "info", "Least severity that is logged."
@@ -180,3 +233,10 @@ class Worker(Group):
     log_format: Annotated[Literal["json", "console"], Lower] = variable(
         "json", "A JSON object a line, or text for people."
     )
+
+
+GROUPS: Mapping[str, type[Group]] = {"kafka": Kafka, "optico": Optico, "worker": Worker}
+#: Every variable by its name, in the documentation's order.
+FIELDS: Mapping[str, FieldInfo] = {
+    f"{group}_{name}".upper(): field for group, model in GROUPS.items() for name, field in model.model_fields.items()
+}

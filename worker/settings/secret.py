@@ -33,16 +33,28 @@ def _clean(text: str) -> str:
     return key
 
 
+_QUOTES = frozenset("\"'`\u2018\u2019\u201c\u201d\u201e\u00ab\u00bb")
+
+
+def _odd(text: str) -> str | None:
+    """What a key that may be one seldom has: what was around it where it was copied."""
+    key = text.strip()
+    if any(character in _QUOTES or character.isspace() for character in key):
+        return "holds quotes or a space, which are sent as a part of it; set it to the key alone"
+    return "has spaces around it, which are left out; set it to the key alone" if text.strip("\r\n") != key else None
+
+
 class ApiKey:
     """The key as it is now, and the values that it had before. Thread-safe.
 
     Neither `repr` nor `str` shows it. Raises ValueError for a key that can't be one: empty, or with control characters.
     """
 
-    __slots__ = ("_known", "_lock", "_path", "_problem", "_value")
+    __slots__ = ("_known", "_lock", "_odd", "_path", "_problem", "_value")
 
     def __init__(self, text: str, path: Path | None = None) -> None:
         self._value = _clean(text)
+        self._odd = _odd(text)
         self._known = frozenset({self._value})
         self._path = path
         self._problem: str | None = None
@@ -62,6 +74,11 @@ class ApiKey:
     def known(self) -> frozenset[str]:
         """Every value that it has had: what must appear in no log line."""
         return self._known
+
+    @property
+    def odd(self) -> str | None:
+        """What is unusual about the key that was given at first, without the key; None: nothing."""
+        return self._odd
 
     @property
     def problem(self) -> str | None:

@@ -11,6 +11,8 @@ def unusual(kafka: Kafka, optico: Optico) -> Iterator[str]:
     """A warning for each; none holds a value."""
     if optico.url.startswith("http://") and not _loopback(urlsplit(optico.url).hostname or ""):
         yield "OPTICO_URL: is http, so the API key travels in clear; use https"
+    if optico.api_key.odd is not None:
+        yield f"OPTICO_API_KEY: {optico.api_key.odd}"
     if not kafka.security_protocol.startswith("SASL") and kafka.sasl_mechanism is not None:
         yield "KAFKA_SASL_MECHANISM: has no effect, as KAFKA_SECURITY_PROTOCOL is not a SASL one"
     if not kafka.security_protocol.endswith("SSL") and (kafka.ssl_cafile or kafka.ssl_certfile):

@@ -1,7 +1,7 @@
 {{- /* What can't work is refused, all of it at once. Each part gives sentences, one a line. */ -}}
 {{- define "optico-worker.checks" -}}
 {{- $said := list }}
-{{- range list "required" "credentials" "tls" "group" "rollout" "autoscaling" "keda" "pod" "environment" "replay" "rules" }}
+{{- range list "required" "credentials" "tls" "group" "rollout" "autoscaling" "keda" "events" "pod" "environment" "replay" "rules" }}
 {{- $said = append $said (include (printf "optico-worker.checks.%s" .) $ | trim) }}
 {{- end }}
 {{- $sentences := compact $said }}
@@ -15,6 +15,15 @@
 {{- $optico := .Values.optico }}
 {{- if not $kafka.bootstrapServers }}
 kafka.bootstrapServers is empty: name the brokers, such as [kafka:9092].
+{{- end }}
+{{- range $kafka.bootstrapServers }}
+{{- $server := tpl . $ }}
+{{- $named := regexFind "^[A-Z_]+://" $server | trimSuffix "://" }}
+{{- if not (regexMatch `^([A-Z_]+://)?(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}$` $server) }}
+kafka.bootstrapServers has {{ $server }}: give host:port, such as kafka:9092 or [fd00::1]:9092.
+{{- else if and $named (ne $named $kafka.securityProtocol) }}
+kafka.bootstrapServers has {{ $server }}, but kafka.securityProtocol is {{ $kafka.securityProtocol }}: set it to {{ $named }}, or correct the address.
+{{- end }}
 {{- end }}
 {{- if not $kafka.topics }}
 kafka.topics is empty: name the topics to read.
@@ -159,6 +168,19 @@ autoscaling.keda.fallback.replicas is {{ int $keda.fallback.replicas }}, more th
 {{- end }}
 {{- end }}
 
+{{- define "optico-worker.checks.events" -}}
+{{- range list "true" "false" }}
+{{- if hasKey $.Values.worker.orderStatusMap . }}
+worker.orderStatusMap has the status {{ . }}, which is how YAML reads Y, N, yes, no, on and off: put the status in quotes.
+{{- end }}
+{{- end }}
+{{- range $topic, $_ := .Values.worker.idPrefixes }}
+{{- if not (has $topic $.Values.kafka.topics) }}
+worker.idPrefixes names {{ $topic }}, which is not one of kafka.topics: correct the one or the other.
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{- define "optico-worker.checks.pod" -}}
 {{- $limit := dig "limits" "memory" "" .Values.resources }}
 {{- $bytes := include "optico-worker.bytes" $limit }}
@@ -166,7 +188,7 @@ autoscaling.keda.fallback.replicas is {{ int $keda.fallback.replicas }}, more th
 {{- if and $limit $bytes (lt (int64 $bytes) $needed) }}
 resources.limits.memory is {{ $limit }}, but worker.maxPendingBytes and 160 MiB besides are {{ div (add $needed 1048575) 1048576 }}Mi: raise the one or lower the other.
 {{- end }}
-{{- range $path, $labels := dict "podLabels" .Values.podLabels "commonLabels" .Values.commonLabels }}
+{{- range $path, $labels := dict "podLabels" .Values.podLabels "commonLabels" .Values.commonLabels "replay.podLabels" .Values.replay.podLabels "helmTest.podLabels" .Values.helmTest.podLabels }}
 {{- range list "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/component" }}
 {{- if hasKey $labels . }}
 {{ $path }} sets {{ . }}, by which the workers are selected: leave it out.

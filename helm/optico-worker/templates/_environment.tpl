@@ -15,13 +15,21 @@ OPTICO_URL: optico.url
 OPTICO_TIMEOUT_SECONDS: optico.timeoutSeconds
 OPTICO_MAX_CONCURRENCY: optico.maxConcurrency
 OPTICO_MAX_REQUESTS_PER_SECOND: optico.maxRequestsPerSecond
+OPTICO_MAX_CONNECTION_AGE_SECONDS: optico.maxConnectionAgeSeconds
+OPTICO_MAX_FIELDS: optico.maxFields
+OPTICO_MAX_BODY_BYTES: optico.maxBodyBytes
 WORKER_COLLAPSE_WINDOW_MS: worker.collapseWindowMs
 WORKER_MAX_PENDING: worker.maxPending
 WORKER_MAX_PENDING_BYTES: worker.maxPendingBytes
 WORKER_MAX_ATTEMPTS: worker.maxAttempts
+WORKER_REJECTION_LIMIT: worker.rejectionLimit
 WORKER_DRAIN_TIMEOUT_SECONDS: worker.drainTimeoutSeconds
 WORKER_DEFAULT_CURRENCY: worker.defaultCurrency
 WORKER_DEFAULT_ORDER_STATUS: worker.defaultOrderStatus
+WORKER_ORDER_STATUS_MAP: worker.orderStatusMap
+WORKER_EMPTIED_CART_NAME: worker.emptiedCartName
+WORKER_CS_CART_ID_FIELDS: worker.csCartIdFields
+WORKER_ID_PREFIXES: worker.idPrefixes
 WORKER_HTTP_PORT: worker.httpPort
 WORKER_LOG_LEVEL: worker.logLevel
 WORKER_LOG_FORMAT: worker.logFormat
@@ -59,6 +67,11 @@ OPTICO_CA_FILE: optico.ca
 {{- $value := $.Values }}
 {{- range splitList "." $path }}{{ $value = get $value . }}{{ end }}
 {{- if eq $path "kafka.sessionTimeoutMs" }}{{ $value = include "optico-worker.sessionTimeoutMs" $ }}{{ end }}
+{{- if kindIs "map" $value }}
+{{- $pairs := list }}
+{{- range $name, $meaning := $value }}{{ $pairs = append $pairs (printf "%s=%v" $name $meaning) }}{{ end }}
+{{- $value = $pairs }}
+{{- end }}
 {{- if kindIs "slice" $value }}{{ $value = join "," $value }}{{ end }}
 {{- if kindIs "string" $value }}{{ $value = tpl $value $ }}{{ end }}
 {{- if not (or (kindIs "invalid" $value) (eq (toString $value) "")) }}

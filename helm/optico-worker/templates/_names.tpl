@@ -2,16 +2,16 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
+{{- /* At most 40 characters, so that there is room for suffixes. What is cut off is replaced by a part of the whole
+       name's hash: two releases whose names begin alike would share their objects. */ -}}
 {{- define "optico-worker.fullname" -}}
-{{- if .Values.fullnameOverride }}
-{{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" }}
-{{- else }}
 {{- $name := include "optico-worker.name" . }}
-{{- if contains $name .Release.Name }}
-{{- .Release.Name | trunc 40 | trimSuffix "-" }}
+{{- $release := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) }}
+{{- $whole := .Values.fullnameOverride | default $release }}
+{{- if gt (len $whole) 40 }}
+{{- printf "%s-%s" ($whole | trunc 31 | trimSuffix "-") ($whole | sha256sum | trunc 8) }}
 {{- else }}
-{{- printf "%s-%s" .Release.Name $name | trunc 40 | trimSuffix "-" }}
-{{- end }}
+{{- $whole }}
 {{- end }}
 {{- end }}
 

@@ -66,6 +66,19 @@ volumeMounts:
   {{- end }}
 {{- end }}
 
+{{- /* Labels of a pod: the more special ones win. Called with a dict: context; special: of this kind of pod alone; own:
+       the chart's. */ -}}
+{{- define "optico-worker.podLabels" -}}
+{{- $values := .context.Values }}
+{{- merge (dict) (.special | default dict) $values.podLabels $values.commonLabels (.own | default dict) | toYaml }}
+{{- end }}
+
+{{- /* Annotations of a pod, likewise. Those of the values may hold templates. */ -}}
+{{- define "optico-worker.podAnnotations" -}}
+{{- $given := merge (dict) (.special | default dict) .context.Values.podAnnotations }}
+{{- merge (dict) (tpl (toYaml $given) .context | fromYaml) (.own | default dict) | toYaml }}
+{{- end }}
+
 {{- define "optico-worker.probe" -}}
 httpGet:
   path: {{ .path }}
@@ -80,7 +93,7 @@ metadata:
   labels:
     {{- /* Not the chart's version: a chart that changes nothing else must not replace the workers. */}}
     {{- $selector := include "optico-worker.selectorLabels" . | fromYaml }}
-    {{- merge (dict) .Values.podLabels .Values.commonLabels $selector | toYaml | nindent 4 }}
+    {{- include "optico-worker.podLabels" (dict "context" . "own" $selector) | nindent 4 }}
   annotations:
     {{- $own := dict "kubectl.kubernetes.io/default-container" "worker" }}
     {{- range $name, $part := dict "config" "config" "kafka" "kafkaSecret" "certificates" "certificates" }}
@@ -88,7 +101,7 @@ metadata:
     {{- $_ := set $own (printf "checksum/%s" $name) (sha256sum .) }}
     {{- end }}
     {{- end }}
-    {{- merge (dict) (tpl (toYaml .Values.podAnnotations) . | fromYaml) $own | toYaml | nindent 4 }}
+    {{- include "optico-worker.podAnnotations" (dict "context" . "own" $own) | nindent 4 }}
 spec:
   {{- include "optico-worker.podCommon" (dict "context" .) | nindent 2 }}
   terminationGracePeriodSeconds: {{ include "optico-worker.grace" . }}
@@ -128,7 +141,11 @@ metadata:
   labels:
     {{- $own := include "optico-worker.releaseLabels" .context | fromYaml }}
     {{- $_ := set $own "app.kubernetes.io/component" "replay" }}
-    {{- merge (dict) .context.Values.commonLabels $own | toYaml | nindent 4 }}
+    {{- include "optico-worker.podLabels" (dict "context" .context "special" .context.Values.replay.podLabels "own" $own) | nindent 4 }}
+  {{- with include "optico-worker.podAnnotations" (dict "context" .context "special" .context.Values.replay.podAnnotations) | fromYaml }}
+  annotations:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
 spec:
   {{- include "optico-worker.podCommon" (dict "context" .context "restartPolicy" "Never") | nindent 2 }}
   containers:

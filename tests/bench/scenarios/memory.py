@@ -1,4 +1,4 @@
-"""Memory: idle, behind a dead API at the default bounds, and after."""
+"""Memory: idle, behind a dead API at the default bounds, and after; with large carts; in a live replay."""
 
 import statistics
 import time
@@ -6,6 +6,7 @@ import time
 from tests.bench.bed import Bed, BenchWorker
 from tests.bench.events import sessions
 from tests.bench.figures import Figure, Findings, Goal, Plot
+from tests.bench.scenarios import large
 from tests.brokers.tools import wait_until
 
 
@@ -34,6 +35,9 @@ def run(bed: Bed) -> Findings:
             Figure("… growth while it stands there", "MB", (full[-1] - full[0],), goal=Goal("at most", 2)),
             Figure("after all was sent", "MB", (statistics.median(after),)),
             Figure("at most, all the time", "MB", (watch.most,), goal=Goal("at most", 200)),
+            *large.backlogs(bed),
+            *large.beside_large_carts(bed),
+            *large.replay(bed),
         ],
         [Plot("memory", "Memory behind a dead API, and after", "s", "MB", {"resident": watch.line()})],
     )

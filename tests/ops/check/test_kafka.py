@@ -1,4 +1,5 @@
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -37,9 +38,9 @@ def variables(kafka: KafkaCluster | ExternalCluster, topic: TopicFactory, group:
     }
 
 
-def checked(variables: Mapping[str, str]) -> tuple[int, dict[str, dict[str, Any]]]:
+def checked(variables: Mapping[str, str], *arguments: str) -> tuple[int, dict[str, dict[str, Any]]]:
     """The exit code, and the findings by their check; of several ones of a check the last."""
-    answer = inside("check", "--json", variables=variables)
+    answer = inside("check", "--json", *arguments, variables=variables)
     return answer.code, {finding["check"]: finding for finding in answer.json["checks"]}
 
 
@@ -52,7 +53,7 @@ def commit(variables: Variables, offsets: dict[int, int]) -> None:
 def test_where_all_is_well_every_line_is_ok_and_nothing_is_changed(variables: Variables, api: Sandbox) -> None:
     bootstrap, topic, letters = (variables[f"KAFKA_{name}"] for name in ("BOOTSTRAP_SERVERS", "TOPICS", "DLQ_TOPIC"))
 
-    answer = optico("check", "--json", variables=variables)
+    answer = optico("check", "--json", "--key", variables=variables)
     document = answer.json
 
     assert (answer.code, document["ok"]) == (0, True)
@@ -61,9 +62,9 @@ def test_where_all_is_well_every_line_is_ok_and_nothing_is_changed(variables: Va
     assert {tuple(finding) for finding in document["checks"]} == {
         ("check", "subject", "verdict", "detail", "remedy", "facts")
     }
-    assert [finding["verdict"] for finding in document["checks"]] == ["ok"] * 11
-    assert [f["check"] for f in document["checks"]] == [*CHECKS, "dead letters", "topic rights", "api", "clock"]
-    assert (group_state(bootstrap, variables["KAFKA_GROUP_ID"]), api.requests()) == ("Dead", [])
+    assert [finding["verdict"] for finding in document["checks"]] == ["ok"] * 12
+    assert [f["check"] for f in document["checks"]] == [*CHECKS, "dead letters", "topic rights", "api", "clock", "key"]
+    assert (group_state(bootstrap, variables["KAFKA_GROUP_ID"]), api.records()) == ("Dead", [])
     assert set(end_offsets(bootstrap, topic).values()) | set(end_offsets(bootstrap, letters).values()) == {0}
     assert committed(bootstrap, variables["KAFKA_GROUP_ID"], topic) == {}
 
@@ -88,6 +89,26 @@ def test_the_lag_is_what_the_group_has_not_settled(variables: Variables) -> None
 
     assert (before["lag"], after["lag"]) == (30, ends[2])
     assert after["committed"] == {f"{topic}-0": ends[0], f"{topic}-1": ends[1], f"{topic}-2": None}
+
+
+def test_a_group_that_would_start_with_a_backfill_is_a_warning_with_both_ways_out(variables: Variables) -> None:
+    """How many records wait, since when, and how long they take at the rate limit."""
+    bootstrap, topic = variables["KAFKA_BOOTSTRAP_SERVERS"], variables["KAFKA_TOPICS"]
+    day = 1_732_176_000_000  # 2024-11-21T08:00:00Z
+    produce(bootstrap, topic, [replace(cart(str(n)), timestamp=day + 60_000 * n) for n in range(30)])
+
+    code, found = checked(variables | {"OPTICO_MAX_REQUESTS_PER_SECOND": "0.5"})
+
+    assert (code, found["lag"]["verdict"]) == (0, "warn")
+    backfill = {"records": 30, "since": "2024-11-21T08:00:00+00:00", "seconds": 60}
+    assert found["lag"]["facts"]["backfill"] == backfill
+    assert "30 records since 2024-11-21T08:00:00+00:00, up to 0:01:00" in found["lag"]["detail"]
+    assert "--to-latest --execute" in found["lag"]["remedy"]
+    assert "KAFKA_AUTO_OFFSET_RESET=latest" in found["lag"]["remedy"]
+
+    assert checked(variables | {"KAFKA_AUTO_OFFSET_RESET": "latest"})[1]["lag"]["verdict"] == "ok"
+    assert inside("replay", "--to-latest", "--execute", variables=variables).code == 0
+    assert checked(variables)[1]["lag"]["verdict"] == "ok"
 
 
 def test_offsets_beyond_the_logs_end_are_red(variables: Variables) -> None:

@@ -92,7 +92,7 @@ def test_every_variable_is_listed_with_its_origin_a_misspelt_one_is_a_warning_an
 )
 def test_the_status_of_the_api_is_judged(status: int, verdict: str) -> None:
     with answering(status) as url:
-        api, _ = looked_at(url)
+        api, *_ = looked_at(url)
 
     assert (api.verdict, api.facts["status"]) == (verdict, status)
 
@@ -102,7 +102,7 @@ def test_the_status_of_the_api_is_judged(status: int, verdict: str) -> None:
 )
 def test_our_clock_is_compared_with_the_apis(clock: float | None, verdict: str) -> None:
     with answering(clock=clock) as url:
-        _, found = looked_at(url)
+        _, found, _ = looked_at(url)
 
     skew = found.facts["skew_seconds"]
     assert found.verdict == verdict
@@ -113,16 +113,52 @@ def test_a_certificate_of_an_unknown_authority_is_red_until_that_authority_is_na
     files = write_certificates(tmp_path)
 
     with answering(tls=files.broker) as url:
-        refused, _ = looked_at(url)
-        accepted, _ = looked_at(url, files.ca)
+        refused, *_ = looked_at(url)
+        accepted, *_ = looked_at(url, files.ca)
         settings = reaching(url, files.ca)
         files.ca.write_text("nonsense")
-        nothing, _ = check(settings)
+        nothing, *_ = check(settings)
 
     assert refused.verdict == "red"
     assert "OPTICO_CA_FILE" in refused.remedy
     assert (accepted.verdict, accepted.facts["tls"]) == ("ok", True)
     assert (nothing.verdict, nothing.remedy) == ("red", "correct OPTICO_CA_FILE")
+
+
+def test_a_certificate_of_another_host_is_red_and_the_name_is_what_to_correct(tmp_path: Path) -> None:
+    files = write_certificates(tmp_path)
+    with answering(tls=files.broker, host="127.0.0.2") as url:
+        found, *_ = looked_at(url, files.ca)
+    assert (found.verdict, "correct the host's name" in found.remedy) == ("red", True)
+
+
+def test_a_host_without_an_address_is_red_and_its_name_is_what_to_correct() -> None:
+    found, *_ = looked_at("https://nowhere.invalid")
+    assert (found.verdict, "a host that has no address" in found.remedy) == ("red", True)
+
+
+@pytest.mark.parametrize("status", [200, 400])
+def test_an_http_address_of_a_tls_port_is_red_whatever_it_answers(
+    tmp_path: Path, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some servers close the connection, others answer 400 to plain text on the same port."""
+    files = write_certificates(tmp_path)
+    with answering(tls=files.broker) as tls, answering(status) as plain:
+        port = int(tls.rpartition(":")[2])
+        if status == 200:
+            found, *_ = looked_at(f"http://127.0.0.1:{port}")
+        else:  # one that answers both: its TLS side stands on a port of its own
+            really = socket.create_connection
+            monkeypatch.setattr(socket, "create_connection", lambda at, *more: really((at[0], port), *more))
+            found, *_ = looked_at(plain)
+    assert (found.verdict, found.detail) == ("red", "its port speaks TLS")
+    assert "https://" in found.remedy
+
+
+def test_an_https_address_of_a_plain_port_is_red_and_says_so() -> None:
+    with answering() as url:
+        found, *_ = looked_at(url.replace("http://", "https://"))
+    assert (found.verdict, "speaks no TLS" in found.remedy) == ("red", True)
 
 
 def looked_at(url: str, ca_file: Path | None = None) -> list[Finding]:

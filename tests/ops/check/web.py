@@ -11,7 +11,9 @@ from pathlib import Path
 
 
 @contextmanager
-def answering(status: int = 200, *, clock: float | None = 0.0, tls: Path | None = None) -> Iterator[str]:
+def answering(
+    status: int = 200, *, clock: float | None = 0.0, tls: Path | None = None, host: str = "127.0.0.1"
+) -> Iterator[str]:
     """Its address. `clock`: how far its clock is ahead (s); None: it tells no date. `tls`: key and certificate."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -25,7 +27,7 @@ def answering(status: int = 200, *, clock: float | None = 0.0, tls: Path | None 
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with ThreadingHTTPServer((host, 0), Handler) as server:
         server.handle_error = lambda *_: None  # type: ignore[method-assign] # a refused handshake is no news
         if tls is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -34,7 +36,7 @@ def answering(status: int = 200, *, clock: float | None = 0.0, tls: Path | None 
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         try:
-            yield f"{'http' if tls is None else 'https'}://127.0.0.1:{server.server_address[1]}"
+            yield f"{'http' if tls is None else 'https'}://{host}:{server.server_address[1]}"
         finally:
             server.shutdown()
             thread.join()

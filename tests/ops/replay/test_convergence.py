@@ -1,16 +1,19 @@
 """However requests, answers and newer events interleave, no entity ends older than the topic."""
 
+from dataclasses import replace
 from random import Random
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.ops.replay.world import ENTITIES, FAILED, P0, World
+from tests.ops.replay.world import ENTITIES, FAILED, P0, Again, World
 from worker.core.event import Event
 from worker.core.outcome import DELIVERED
 from worker.ops.replay.alongside import Alongside
+from worker.ops.replay.course import Room
 from worker.ops.replay.dispatch import Answer
+from worker.ops.replay.reading import Feed
 from worker.ops.replay.survey import Refusal, Survey
 
 
@@ -26,7 +29,7 @@ def test_no_entity_ends_older_than_the_topic(seed: int, before: int, during: int
     for offset in range(before):
         survey.meet(world.state(offset), world.decoded(offset), in_range=True)
     world.position = len(world.log)
-    found = set(survey.newest)
+    found = set(world.log)
     replay = _replay(survey, world)
     replay.run()
     assert replay.course.done == len(found)
@@ -44,7 +47,7 @@ def test_each_entity_is_sent_once_where_nothing_happens_meanwhile() -> None:
     world.log = ENTITIES * 5
     survey = Survey()
     for offset, entity in enumerate(world.log):
-        survey.meet(world.state(offset), Event(entity, None, 1), in_range=True)
+        survey.meet(world.state(offset), Event(entity), in_range=True)
     world.position = len(world.log)
     replay = _replay(survey, world)
     replay.run()
@@ -75,8 +78,8 @@ def test_a_cart_that_is_emptied_while_it_waits_for_a_retry_is_done_without_it() 
     survey.meet(world.state(0), world.decoded(0), in_range=True)
     world.position = world.sent_by_worker = 1
     replay = _replay(survey, world)
-    for entity, state in replay.course.feed(1):
-        world.numbers.send(world.outbox, [(entity, state)], world.now)
+    handed_out = list(replay.course.feed(iter([(ENTITIES[0], world.state(0))]), Room(1, 1)))
+    world.numbers.send(world.outbox, handed_out, world.now)
     delivery = world.outbox.take(world.now)
     assert delivery is not None
     world.outbox.settle(delivery, FAILED, world.now)
@@ -93,9 +96,9 @@ def test_a_rejection_of_what_was_replaced_says_nothing_of_what_replaced_it() -> 
     world = World(Random(1), to_come=0, faults=0)
     entity, survey = ENTITIES[0], Survey()
     world.log = [entity, entity]
-    survey.meet(world.state(0), Event(entity, None, 1), in_range=True)
+    survey.meet(world.state(0), Event(entity), in_range=True)
     course = _replay(survey, world).course
-    list(course.feed(1))
+    list(course.feed(iter([(entity, world.state(0))]), Room(1, 1)))
     assert course.newer(entity, world.state(1))
     course.answer(entity, DELIVERED, 0.0)
     course.reject(entity, Refusal(world.state(0).at, "cart", "unknown_visit_id", "Unknown visit_id"))
@@ -105,20 +108,53 @@ def test_a_rejection_of_what_was_replaced_says_nothing_of_what_replaced_it() -> 
 
 
 def test_a_report_tells_where_the_unfinished_stand() -> None:
-    """The first record, in the range, of anything that is not done: a range from there on holds all of it."""
+    """From the newest record of anything that is not done: a range from there on holds all of it."""
     world = World(Random(1), to_come=0, faults=0)
+    world.log = [*ENTITIES, *ENTITIES]
     survey = Survey()
-    for offset, entity in enumerate([*ENTITIES, *ENTITIES]):
-        survey.meet(world.state(offset), Event(entity, None, 1), in_range=True)
+    for offset, entity in enumerate(world.log):
+        survey.meet(world.state(offset), Event(entity), in_range=True)
     replay = _replay(survey, world)
-    list(replay.course.feed(1))
-    replay.course.untried.clear()
+    while not replay.course.open:
+        list(replay.course.feed(replay.feed.found(), Room(1, 1)))
     report = replay.report()
     assert (report.unsent, report.unchecked, report.delivered) == (2, 1, 0)
-    assert report.open_at == {P0: 0}
+    assert report.open_in == {P0: (3, 6)}
     assert not report.complete
+
+
+def test_what_was_deleted_after_the_first_pass_is_said_to_be_unsent() -> None:
+    """Retention may take the newest record of an entity: the replay ends, and is not complete."""
+    world = World(Random(1), to_come=0, faults=0)
+    world.log = ENTITIES * 2
+    survey = Survey()
+    for offset, entity in enumerate(world.log):
+        survey.meet(world.state(offset), Event(entity), in_range=True)
+    world.position = len(world.log)
+    replay = _replay(survey, world)
+    world.deleted = {4}
+    replay.run()
+    report = replay.report()
+    assert (report.delivered, report.unsent, report.complete) == (2, 1, False)
+
+
+def test_what_is_open_stays_within_its_bytes() -> None:
+    """Whatever the size of the events: one is always let in."""
+    world = World(Random(1), to_come=0, faults=0)
+    survey = Survey()
+    states = [replace(world.state(offset), value=b"x" * 100) for offset in range(3)]
+    for entity, state in zip(ENTITIES, states, strict=True):
+        survey.meet(state, Event(entity), in_range=True)
+    course = _replay(survey, world).course
+    found = iter(zip(ENTITIES, states, strict=True))
+    assert [entity for entity, _ in course.feed(found, Room(9, 150))] == ENTITIES[:2]
+    course.answer(ENTITIES[0], DELIVERED, 0.0)
+    course.settle(ENTITIES[0])
+    course.checked(course.to_check(0.0))
+    assert [entity for entity, _ in course.feed(found, Room(9, 150))] == ENTITIES[2:]
 
 
 def _replay(survey: Survey, world: World) -> Alongside:
     stand_in: Any = world
-    return Alongside(survey, stand_in, stand_in, stand_in, room=2)
+    feed = Feed(Again(world), {P0: 0})
+    return Alongside(survey, stand_in, feed, stand_in, stand_in, Room(2, 1000), {P0: len(world.log)})

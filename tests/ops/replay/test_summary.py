@@ -12,7 +12,7 @@ P0 = Partition("carts", 0)
 
 def test_where_to_go_on_is_said_with_the_same_choice_and_rate(capsys: pytest.CaptureFixture[str]) -> None:
     """Without them the rest would be every entity of the range, at another rate."""
-    report = Report(events=9, entities=3, delivered=1, requests=1, unsent=2, open_at={P0: 4})
+    report = Report(events=9, entities=3, delivered=1, requests=1, unsent=2, open_in={P0: (4, 9)})
     options = ["--id cart:42", "--max-requests-per-second 5"]
     show(report, {P0: Span(0, 9)}, 1.0, options=options, mask=str, as_json=False)
     said = capsys.readouterr().err

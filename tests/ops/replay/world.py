@@ -43,6 +43,7 @@ class World:
     flights: list[Flight] = field(default_factory=list)
     late: list[tuple[float, Entity, int]] = field(default_factory=list)
     answered: list[Answer] = field(default_factory=list)
+    deleted: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.outbox = Outbox(Rules(lambda n: min(2.0**n, 30.0), window=0.0, dead_letters=True))
@@ -55,8 +56,7 @@ class World:
     def decoded(self, offset: int) -> Event | Skipped:
         """What the record at the offset means: offsets of `emptied` are of carts that were emptied."""
         entity = self.log[offset]
-        emptied = offset in self.emptied
-        return Skipped("empty_products", entity.kind, entity) if emptied else Event(entity, None, 1)
+        return Skipped("empty_products", entity.kind, entity) if offset in self.emptied else Event(entity)
 
     def happen(self) -> None:
         """A few things, in any order."""
@@ -178,3 +178,24 @@ class World:
 
     def sending(self, *_: object) -> None:
         self.happen()
+
+
+@dataclass
+class Again:
+    """The world's topic from its start on, as `Records`."""
+
+    world: World
+    position: int = 0
+
+    def poll(self) -> Iterator[Found]:
+        self.world.happen()
+        for offset in range(self.position, min(len(self.world.log), self.position + self.world.draw.randint(0, 3))):
+            self.position = offset + 1
+            if offset not in self.world.deleted:
+                yield self.world.state(offset), self.world.decoded(offset)
+
+    def ends(self) -> dict[Partition, int]:
+        return self.world.ends()
+
+    def left(self, ends: Mapping[Partition, int]) -> int:
+        return max(0, ends[P0] - self.position)

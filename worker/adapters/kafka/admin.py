@@ -118,6 +118,9 @@ class Admin(Protocol):
     def offsets_at(self, partitions: Collection[Partition], timestamp: int) -> dict[Partition, int | None]:
         """The first offset whose record is of that time (UNIX milliseconds) or later; None: there is none yet."""
 
+    def oldest(self, partitions: Collection[Partition]) -> dict[Partition, int]:
+        """The time (UNIX milliseconds) of the first record that is kept, without partitions that hold none."""
+
     def commit(self, group: str, offsets: Mapping[Partition, int | Noted]) -> None:
         """Sets offsets of a group without live members. Raises FatalError if any of them was refused."""
 
@@ -202,6 +205,10 @@ class KafkaAdmin:
         found = self._offsets("looking up offsets by time", partitions, timestamp)
         return {partition: None if offset < 0 else offset for partition, offset in found.items()}
 
+    def oldest(self, partitions: Collection[Partition]) -> dict[Partition, int]:
+        found = self._list_offsets("looking up the oldest records", partitions, 0, "read_committed")
+        return {partition: at.timestamp for partition, at in found.items() if at.timestamp >= 0}
+
     def commit(self, group: str, offsets: Mapping[Partition, int | Noted]) -> None:
         noted = {at: Noted(offset, "") if isinstance(offset, int) else offset for at, offset in offsets.items()}
         wanted = {TopicPartition(*at): OffsetAndMetadata(*offset, -1) for at, offset in noted.items()}
@@ -225,6 +232,12 @@ class KafkaAdmin:
     def _offsets(
         self, doing: str, partitions: Collection[Partition], spec: Any, isolation: str = "read_committed"
     ) -> dict[Partition, int]:
+        found = self._list_offsets(doing, partitions, spec, isolation)
+        return {partition: at.offset for partition, at in found.items()}
+
+    def _list_offsets(
+        self, doing: str, partitions: Collection[Partition], spec: Any, isolation: str
+    ) -> dict[Partition, Any]:
         if not partitions:
             return {}
         wanted = {TopicPartition(*partition): spec for partition in partitions}
@@ -234,7 +247,7 @@ class KafkaAdmin:
                 wanted, isolation_level=isolation, timeout_ms=self._timeout * 1000
             ),
         )
-        return {Partition(*at): found[at].offset for at in sorted(found)}
+        return {Partition(*at): found[at] for at in sorted(found)}
 
     def _ask(self, doing: str, question: Callable[[Any], T]) -> T:
         """Again while the answer is a passing one: a new cluster has no coordinator until it was asked for one."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from kafka.errors import KafkaError
 
+from worker.adapters.kafka import bootstrap as bootstrap  # noqa: PLC0414 - what it changes counts
 from worker.adapters.kafka.network import Network
 from worker.ports import FatalError, UnavailableError
 from worker.settings import Kafka

@@ -5,8 +5,8 @@ nowhere else. So no partition comes or goes while a batch is being taken in.
 """
 
 import time
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any
 
 import structlog
 from kafka import KafkaConsumer
@@ -15,10 +15,11 @@ from kafka.coordinator.assignors.range import RangePartitionAssignor
 from kafka.errors import KafkaError, UnknownError
 
 from worker.adapters.kafka.connection import connect, mapped
-from worker.adapters.kafka.listener import Listener, offsets_to_commit, topic_partition
+from worker.adapters.kafka.listener import Listener, offsets_to_commit
+from worker.adapters.kafka.log_ends import LogEnds
 from worker.adapters.kafka.membership import Heard, read_notes, wait_for_heartbeats, watch_joins
 from worker.core.ownership import Partition
-from worker.ports import FatalError, Membership, Rebalance, Record, UnavailableError
+from worker.ports import FatalError, LogEnd, Membership, Rebalance, Record, TooLarge, UnavailableError
 from worker.settings import Kafka
 
 log = structlog.get_logger(__name__)
@@ -29,8 +30,6 @@ MAX_POLL_RECORDS = 4000
 MAX_POLL_INTERVAL = 60.0
 #: Polls in a row that find the heartbeat off in a stable group: one may fall between two steps of a join.
 POLLS_UNTIL_FENCED = 3
-LATEST = -1
-_OFFSET_REQUEST_TIMEOUT_MS = 10_000
 _ASSIGNORS = {"cooperative-sticky": CooperativeStickyAssignor, "range": RangePartitionAssignor}
 
 
@@ -56,11 +55,10 @@ class GroupConsumer:
         self._static = settings.group_instance_id is not None
         eager = settings.assignor != "cooperative-sticky"
         self._fenced_for = 0
+        self._without_offset: deque[Partition] = deque()
         # What starts before the lease has ended is over before the session is, unless that is very short.
         session = settings.session_timeout_ms / 1000
         self._lease = max(session - in_flight_at_most, session * 2 / 3)
-        self._ends_future: Any = None
-        self._ends_asked: list[Partition] = []
         self._consumer = connect(
             KafkaConsumer,
             settings,
@@ -90,8 +88,9 @@ class GroupConsumer:
         coordinator = self._consumer._coordinator
         watch_joins(self._consumer, self._listener.lose, tells_generation=self._joins_once_more)
         wait_for_heartbeats(coordinator)
-        read_notes(coordinator, rebalance)
+        read_notes(coordinator, rebalance, self._without_offset.append)
         self._heard = Heard(coordinator)
+        self._log_ends = LogEnds(self._consumer)
         self._await_metadata(connect_timeout)
 
     def poll(self, timeout: float) -> Mapping[Partition, Sequence[Record]]:
@@ -109,6 +108,10 @@ class GroupConsumer:
             raise FatalError(f"a rebalance failed: {self._listener.failure!r}") from self._listener.failure
         self._join_once_more()
         return records
+
+    def too_large(self) -> Mapping[Partition, TooLarge]:
+        found: Mapping[Partition, TooLarge] = self._consumer._fetcher.too_large()
+        return found
 
     def position(self, partition: Partition) -> int | None:
         state = self._consumer._subscription.assignment.get(partition)
@@ -139,27 +142,13 @@ class GroupConsumer:
             raise UnavailableError(f"commit: {error}") from error
 
     def request_ends(self, partitions: Iterable[Partition]) -> None:
-        if self._ends_future is not None:
-            return
-        self._ends_asked = list(partitions)
-        if not self._ends_asked:
-            return
-        # `end_offsets()` would block the poll loop for as long as a leader is away.
-        question = {topic_partition(partition): LATEST for partition in self._ends_asked}
-        fetcher = self._consumer._fetcher
-        self._ends_future = self._consumer._manager.call_soon(
-            fetcher._fetch_offsets_by_times_async, question, _OFFSET_REQUEST_TIMEOUT_MS
-        )
+        self._log_ends.request(partitions)
 
-    def ends(self) -> dict[Partition, int]:
-        future = self._ends_future
-        if future is None or not future.is_done:
-            return {}
-        self._ends_future = None
-        if not future.succeeded():
-            log.debug("log ends are not known", error=str(future.exception))
-            return {}
-        return {Partition(*partition): answer.offset for partition, answer in future.value.items()}
+    def ends(self) -> dict[Partition, LogEnd]:
+        return self._log_ends.answered()
+
+    def without_offset(self) -> set[Partition]:
+        return {self._without_offset.popleft() for _ in range(len(self._without_offset))}
 
     def partitions(self) -> int | None:
         counts = [self._consumer._cluster.partitions_for_topic(topic) for topic in self._topics]

@@ -88,12 +88,17 @@ def wait_for_heartbeats(coordinator: Any) -> None:
     coordinator.time_to_next_poll = lambda: max(LEAST_POLL_WAIT, seconds())
 
 
-def read_notes(coordinator: Any, rebalance: Rebalance) -> None:
-    """Where a partition's reading begins comes with what its former owner noted beside it."""
+def read_notes(coordinator: Any, rebalance: Rebalance, without: Callable[[Partition], None]) -> None:
+    """Where a partition's reading begins comes with what its former owner noted beside it.
+
+    `without` is told of each partition that the group has no committed offset for, on the client's own thread.
+    """
     fetch = coordinator.fetch_committed_offsets_async
 
-    async def fetch_committed_offsets_async(*args: Any, **kwargs: Any) -> Any:
-        offsets = await fetch(*args, **kwargs)
+    async def fetch_committed_offsets_async(partitions: Any, *args: Any, **kwargs: Any) -> Any:
+        offsets = await fetch(partitions, *args, **kwargs)
+        for partition in set(partitions) - offsets.keys():
+            without(Partition(*partition))
         noted = [Partition(*partition) for partition, offset in offsets.items() if offset.metadata == UNCLEAR]
         if noted:
             rebalance.inherit(noted)

@@ -7,6 +7,7 @@ from typing import Any, Self
 from kafka import KafkaConsumer
 from kafka.structs import TopicPartition
 
+from worker.adapters.kafka.bounded_fetch import refuse_too_large
 from worker.adapters.kafka.connection import connect, mapped
 from worker.core.ownership import Partition
 from worker.ports import Record, UnavailableError
@@ -58,6 +59,8 @@ class Reader:
         while left:
             with mapped("reading"):
                 batches = self._consumer.poll(timeout_ms=_POLL_MS)
+                if not batches:
+                    refuse_too_large(self._consumer)
                 now = {at: self._consumer.position(at, timeout_ms=self._timeout * 1000) for at in left}
             for at, records in batches.items():
                 yield from ((Partition(*at), record) for record in records if record.offset < left.get(at, 0))

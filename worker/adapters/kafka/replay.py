@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from kafka import KafkaConsumer
 from kafka.structs import TopicPartition
 
+from worker.adapters.kafka.bounded_fetch import refuse_too_large
 from worker.adapters.kafka.connection import connect, mapped
 from worker.core.ownership import Partition
 from worker.ports import Record
@@ -54,6 +55,8 @@ class PartitionReader:
         """Records, or nothing after `timeout` seconds."""
         with mapped("reading the topic"):
             batches = self._consumer.poll(timeout_ms=timeout * 1000)
+        if not batches:
+            refuse_too_large(self._consumer)
         return {Partition(*partition): records for partition, records in batches.items()}
 
     def position(self, partition: Partition) -> int | None:

@@ -1,6 +1,7 @@
 """`optico-worker check`: everything that the worker needs, looked at from where it would run.
 
-Nothing is sent to the API but a GET of its address, nothing is committed, no group is joined.
+Nothing is sent to the API but a GET of its address, and the key alone where that is asked for. Nothing is committed,
+no group is joined.
 """
 
 import queue
@@ -20,12 +21,12 @@ WITHIN = 25.0
 _DONE = None
 
 
-def run(settings: Settings, environ: Mapping[str, str], *, as_json: bool) -> int:
+def run(settings: Settings, environ: Mapping[str, str], *, as_json: bool, try_key: bool = False) -> int:
     """Prints the findings; returns 1 if any is red, else 0. Blocks for WITHIN seconds at most."""
     findings = list(configuration.check(settings))
     checks: dict[str, Callable[[], Iterator[Finding]]] = {
-        "kafka": lambda: kafka.check(settings.kafka),
-        "api": lambda: api.check(settings.optico),
+        "kafka": lambda: kafka.check(settings.kafka, settings.optico.max_requests_per_second),
+        "api": lambda: api.check(settings.optico, try_key=try_key),
     }
     findings += _side_by_side(checks)
     show(configuration.variables(settings, environ), findings, as_json=as_json)

@@ -1,16 +1,20 @@
-"""Whether the Cart API can be reached: the network, TLS and HTTP. No event and no key is sent."""
+"""Whether the Cart API can be reached: network, TLS, HTTP. Sends no event, and no key unless that is asked for."""
 
+import socket
+import ssl
 import time
 from collections.abc import Iterator
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pyreqwest.client import SyncClient, SyncClientBuilder
 from pyreqwest.exceptions import PyreqwestError, RequestTimeoutError
 
 from worker import __version__
 from worker.adapters.http import CartApi
+from worker.ops.check import key
 from worker.ops.check.finding import Finding, ok, red, warn
 from worker.settings import Optico
 
@@ -18,11 +22,24 @@ from worker.settings import Optico
 ANSWER_WITHIN = 10.0
 #: Dates in HTTP are whole seconds, and an answer takes its time (s).
 SKEW_AT_MOST = 5.0
-_REDIRECTS, _FAILURES = 300, 500
+_REDIRECTS, _BAD_REQUEST, _FAILURES = 300, 400, 500
+_HANDSHAKE_WITHIN = 3.0
 
 
-def check(settings: Optico) -> Iterator[Finding]:
-    """Two findings: the API, and our clock against its. Blocks for ANSWER_WITHIN seconds at most."""
+def check(settings: Optico, *, try_key: bool = False) -> Iterator[Finding]:
+    """Three findings: the API, our clock against its, and the key. Blocks for twice ANSWER_WITHIN seconds at most."""
+    yield from _reached(settings)
+    if not try_key:
+        yield key.untried()
+        return
+    try:
+        with _client(settings) as client:
+            yield from key.check(client, settings)
+    except (OSError, ValueError) as error:
+        yield red("key", "OPTICO_API_KEY", f"not tried: {error}", "correct OPTICO_CA_FILE", known=None)
+
+
+def _reached(settings: Optico) -> Iterator[Finding]:
     url = settings.url
     try:
         client = _client(settings)
@@ -38,7 +55,7 @@ def check(settings: Optico) -> Iterator[Finding]:
         except RequestTimeoutError:
             yield red("api", url, "no answer in time", "is it up, and is a firewall or a proxy in between?")
         except PyreqwestError as error:
-            yield red("api", url, *_failed(error))
+            yield _plain_text_to_tls(url) or red("api", url, *_failed(error))
         else:
             yield _answered(settings, status)
             yield _clock(url, date, began, time.time())
@@ -63,6 +80,8 @@ def _client(settings: Optico) -> SyncClient:
 
 
 def _answered(settings: Optico, status: int) -> Finding:
+    if status == _BAD_REQUEST and (finding := _plain_text_to_tls(settings.url)) is not None:
+        return finding
     said = f"answers with HTTP {status}"
     facts = {"status": status, "tls": settings.url.startswith("https://")}
     if status >= _FAILURES:
@@ -77,9 +96,33 @@ def _answered(settings: Optico, status: int) -> Finding:
 def _failed(error: PyreqwestError) -> tuple[str, str]:
     details = getattr(error, "details", None) or {}
     causes = [cause["message"] for cause in details.get("causes") or []] or [error.message]
-    if any("certificate" in cause.lower() for cause in causes):
+    words = " ".join(causes)
+    if "not valid for name" in words or "NotValidForName" in words:
+        return causes[-1], "OPTICO_URL names a host that its certificate is not for: correct the host's name"
+    if "lookup address" in words or "dns error" in words:
+        return causes[-1], "OPTICO_URL names a host that has no address: correct its name, or this machine's DNS"
+    if "InvalidContentType" in words or "corrupt message" in words:
+        return causes[-1], "the port of OPTICO_URL speaks no TLS: is it another port's, or an http:// address?"
+    if "certificate" in words.lower():
         return causes[-1], "set OPTICO_CA_FILE to the certificates that sign the API's, or have its certificate renewed"
     return causes[-1], "compare OPTICO_URL; can this machine reach it (DNS, firewall, proxy)?"
+
+
+def _plain_text_to_tls(url: str) -> Finding | None:
+    """Whether an `http://` address is that of a TLS port, where some servers answer 400 and others nothing."""
+    address = urlsplit(url)
+    if address.scheme != "http" or address.hostname is None:
+        return None
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # nothing is sent, the key least of all
+    try:
+        with (
+            socket.create_connection((address.hostname, address.port or 80), _HANDSHAKE_WITHIN) as plain,
+            context.wrap_socket(plain, server_hostname=address.hostname),
+        ):
+            return red("api", url, "its port speaks TLS", "set OPTICO_URL to the address with https://", tls=False)
+    except OSError:
+        return None
 
 
 def _clock(url: str, date: str | None, began: float, ended: float) -> Finding:

@@ -35,10 +35,12 @@ def check(settings: Settings) -> Iterator[Finding]:
 
 def _value(settings: Settings, name: str) -> str | None:
     value = getattr(getattr(settings, _group(name)), name.split("_", 1)[1].lower())
-    if value is None:
+    if value is None or value == {}:
         return None
     if _secret(name) or settings.origins[name] == "file":  # the file may be a secret's by mistake
         return MASK
+    if isinstance(value, Mapping):
+        return ",".join(f"{key}={meaning}" for key, meaning in value.items())
     if isinstance(value, tuple):
         return ",".join(value)
     return str(value).removesuffix(".0") if isinstance(value, float) else str(value)

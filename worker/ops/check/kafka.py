@@ -15,7 +15,7 @@ _TOPIC_NEEDS = frozenset({"READ", "DESCRIBE"})
 _LETTERS_NEED = frozenset({"WRITE", "DESCRIBE"})
 
 
-def check(settings: Kafka) -> Iterator[Finding]:
+def check(settings: Kafka, requests_per_second: float) -> Iterator[Finding]:
     """Finding by finding, as the answers come. May block for ANSWER_WITHIN seconds a question."""
     servers = ",".join(settings.bootstrap_servers)
     try:
@@ -29,7 +29,7 @@ def check(settings: Kafka) -> Iterator[Finding]:
     with admin:
         yield from _guarded("brokers", servers, _brokers(admin, servers))
         yield from _guarded("topics", ",".join(settings.topics), _topics(admin, settings))
-        yield from _guarded("group", settings.group_id, group.check(admin, settings))
+        yield from _guarded("group", settings.group_id, group.check(admin, settings, requests_per_second))
         yield from _guarded("dead letters", settings.dlq_topic or "", _dead_letters(admin, settings.dlq_topic))
 
 

@@ -7,9 +7,9 @@ from worker.adapters.kafka.admin import Admin
 from worker.adapters.kafka.dead_letters import LONGEST_ID
 from worker.adapters.kafka.reader import Reader
 from worker.adapters.kafka.writer import NewRecord
-from worker.core.event import Defaults, Invalid, Skipped
+from worker.core.event import Invalid, Skipped
 from worker.core.ownership import Partition
-from worker.formats import decode
+from worker.formats import ReadConfig, read
 from worker.ops.dlq.copies import copy_of, fingerprint, is_of
 from worker.ops.dlq.letter import Coordinates, DeadLetter
 from worker.ports import Record
@@ -30,15 +30,15 @@ class Ours:
 class Later:
     """The last offset of each entity that was asked for, as far as the logs have been read.
 
-    Records that cannot be sent count too, valid or not: they are what the shop said last. A tombstone names
-    no entity; its key does, as producers key records by the entity. Copies of letters don't count, whichever run
-    wrote them, and how often: they are as old as what they are copies of.
+    Records that cannot be sent count too, valid or not: they are what the shop said last. A tombstone or an emptied
+    cart names no entity; its key does, as producers key records by the entity. Copies of letters don't count, whichever
+    run wrote them, and how often: they are as old as what they are copies of.
 
     Blocks, and raises as `Admin` and `Reader` do.
     """
 
-    def __init__(self, admin: Admin, reader: Reader, defaults: Defaults) -> None:
-        self._admin, self._reader, self._defaults = admin, reader, defaults
+    def __init__(self, admin: Admin, reader: Reader, config: ReadConfig) -> None:
+        self._admin, self._reader, self._config = admin, reader, config
         self._next: dict[Partition, int] = {}
         self._begins: dict[Partition, int] = {}
         self._last: dict[tuple[Partition, _Mark], int] = {}
@@ -94,7 +94,7 @@ class Later:
                 if is_of(letter, record):
                     self.expect(letter, copy_of(letter, record))
             if not self._is_ours(place, record):
-                self._see(at, record.offset, self._marks_of(record.key, record.value))
+                self._see(at, record.offset, self._marks_of(at.topic, record))
         self._next |= {at: max(end, self._next[at]) for at, (_, end) in ranges.items()}
 
     def expect(self, letter: DeadLetter, copy: NewRecord, of: Coordinates | None = None) -> None:
@@ -158,10 +158,11 @@ class Later:
         last_letter = next((place.offset for place in letters if place not in self._copies), -1)
         return max(last_letter, self._last.get((at, mark), -1))
 
-    def _marks_of(self, key: bytes | None, value: bytes | None) -> list[_Mark]:
+    def _marks_of(self, topic: str, record: Record) -> list[_Mark]:
+        key = record.key
         marks: list[_Mark] = [(_KEY, key)] if key else []
         named: _Mark | None
-        match decode(value, self._defaults):
+        match read(record.value, self._config.for_topic(topic), record.timestamp):
             case Skipped(entity=entity):
                 named = entity
             case Invalid(kind=kind, id=entity_id):

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from worker.adapters.kafka.admin import Admin, open_admin
 from worker.adapters.kafka.reader import Reader
 from worker.adapters.kafka.writer import NewRecord, NotWritten, Writer
-from worker.core.event import Defaults
 from worker.core.ownership import Partition
+from worker.formats import ReadConfig
 from worker.ops.dlq.behind import Behind, hidden
 from worker.ops.dlq.copies import copy_of, is_of
 from worker.ops.dlq.later import Later
@@ -43,10 +43,10 @@ class Orders:
     execute: bool
 
 
-def redrive(settings: Kafka, defaults: Defaults, orders: Orders, *, as_json: bool) -> int:
+def redrive(settings: Kafka, config: ReadConfig, orders: Orders, *, as_json: bool) -> int:
     """Prints what becomes of each chosen letter, also where it fails half-way; returns the exit code."""
     with open_admin(settings) as admin, Reader(settings) as reader:
-        work = _Redrive(admin, reader, settings, defaults, orders)
+        work = _Redrive(admin, reader, settings, config, orders)
         steps, stopped = work.plan(), False
         try:
             if orders.execute:
@@ -61,10 +61,10 @@ def redrive(settings: Kafka, defaults: Defaults, orders: Orders, *, as_json: boo
 
 
 class _Redrive:
-    def __init__(self, admin: Admin, reader: Reader, settings: Kafka, defaults: Defaults, orders: Orders) -> None:
+    def __init__(self, admin: Admin, reader: Reader, settings: Kafka, config: ReadConfig, orders: Orders) -> None:
         self._admin, self._orders = admin, orders
         self._shelf = Shelf(admin, reader, orders.topic)
-        self._later = Later(admin, reader, defaults)
+        self._later = Later(admin, reader, config)
         self._transactions = Transactions(admin)
         self.memory = Memory(admin, settings.group_id)
         self._twins: dict[object, list[Coordinates]] = {}

@@ -28,4 +28,4 @@ def records(settings: Kafka, name: str, number: int, offset: int, count: int) ->
         raise CommandError(f"{partition}: nothing at offset {offset}; it holds {begin} up to {end - 1}")
     with Reader(settings) as reader:
         for at, record in islice(reader.read({partition: (offset, end)}), count):
-            yield Source(f"{at}-{record.offset}", record.value)
+            yield Source(f"{at}-{record.offset}", record.value, record.key, record.timestamp, has_key=True)

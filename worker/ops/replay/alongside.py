@@ -1,18 +1,19 @@
 """Replay beside the running worker: a reader without a group, the worker's own rules of sending, and the check.
 
 Each entity of the range is sent once, in its newest state; while that goes on the topic is read on (see `course`).
+What a range holds does not fit into memory. So a first pass notes where the newest state of each entity stands, and a
+second one reads the range again and hands those out, as fast as they are sent.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from worker.core.event import Entity
-from worker.core.lane import Coordinates
 from worker.core.ownership import Partition
-from worker.ops.replay.course import Course
+from worker.ops.replay.course import Course, Room
 from worker.ops.replay.dispatch import Dispatch
 from worker.ops.replay.progress import Progress
-from worker.ops.replay.reading import Reading
+from worker.ops.replay.reading import Feed, Reading
 from worker.ops.replay.survey import Refusal, State, Survey, entity_of
 
 
@@ -20,7 +21,7 @@ from worker.ops.replay.survey import Refusal, State, Survey, entity_of
 class Report:
     """What a replay did. `unchecked` were sent, and may be older than the topic; `unsent` were not sent at all.
 
-    `open_at`: where the first record of anything unfinished stands, in each partition.
+    `open_in`: a range that holds the newest record of everything unfinished, in each partition.
     """
 
     events: int = 0
@@ -33,7 +34,7 @@ class Report:
     unchecked: int = 0
     refusals: list[Refusal] = field(default_factory=list)
     failing: list[Refusal] = field(default_factory=list)
-    open_at: dict[Partition, int] = field(default_factory=dict)
+    open_in: dict[Partition, tuple[int, int]] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:
@@ -43,13 +44,18 @@ class Report:
 
 @dataclass(slots=True)
 class Alongside:
-    """One replay of surveyed entities. `room`: how many may wait for their first answer."""
+    """One replay of surveyed entities. `reading` is where the survey ended, `feed` where the range begins.
+
+    `stops`: the range's end in each partition.
+    """
 
     survey: Survey
     reading: Reading
+    feed: Feed
     dispatch: Dispatch
     progress: Progress
-    room: int
+    room: Room
+    stops: Mapping[Partition, int]
     requests: int = 0
     course: Course = field(init=False)
     _invalid: list[Refusal] = field(init=False)
@@ -58,18 +64,20 @@ class Alongside:
 
     def __post_init__(self) -> None:
         self._invalid = list(self.survey.invalid())
-        self.course = Course(self.survey.newest, self.survey.first)  # which takes them, one by one
+        self.course = Course(self.survey.newest)  # which takes them, one by one
 
     def run(self) -> None:
         """Sends until all is done; once stopped, until what was sent is checked. Raises FatalError.
 
         Blocks for as long as that takes. Whatever ends it, `report` tells how far it came.
         """
-        course = self.course
-        while course.open or (course.waiting and not self.reading.stopped()):
+        course, gone = self.course, False
+        while course.open or (course.waiting and not gone and not self.reading.stopped()):
             self._land()
             if not self.reading.stopped() and self.dispatch.paused() is None:
-                self.dispatch.send(list(course.feed(self.room)))
+                self.dispatch.send(list(course.feed(self.feed.found(), self.room)))
+                # What is found up to the log's end nowhere has been deleted since the first pass.
+                gone = bool(course.waiting) and self.feed.ended(course.superseded)
             self._read_on()
             self.progress.sending(course, self.requests, self.dispatch.paused())
 
@@ -118,22 +126,25 @@ class Alongside:
             requests=self.requests,
             superseded=course.superseded,
             emptied=course.emptied,
-            unsent=len(course.waiting),
+            unsent=course.waiting,
             unchecked=len(course.open),
             refusals=refusals,
             failing=[self._failing(entity) for entity in course.failing],
-            open_at=_firsts(course),
+            open_in=dict(sorted(self._open_in())),
         )
 
     def _failing(self, entity: Entity) -> Refusal:
         outcome = self.course.failing[entity]
         return Refusal(self.course.open[entity].state.at, entity.kind, outcome.reason, outcome.message)
 
-
-def _firsts(course: Course) -> dict[Partition, int]:
-    firsts: dict[Partition, int] = {}
-    for entity in course.unfinished():
-        topic, number, offset = Coordinates(*course.first[entity])
-        partition = Partition(topic, number)
-        firsts[partition] = min(offset, firsts.get(partition, offset))
-    return dict(sorted(firsts.items()))
+    def _open_in(self) -> Iterator[tuple[Partition, tuple[int, int]]]:
+        """What waits has its newest record after what was handed out, and in the range unless it was renewed."""
+        course = self.course
+        for partition, stop in self.stops.items():
+            offsets = [opened.state.at.offset for opened in course.open.values() if opened.state.at[:2] == partition]
+            first, end = min(offsets, default=stop), max([stop, *(offset + 1 for offset in offsets)])
+            if course.waiting:
+                first = min(first, self.feed.positions[partition])
+                end = max(end, self.reading.position(partition) or 0) if course.newest.renewed else end
+            if first < end:
+                yield partition, (first, end)

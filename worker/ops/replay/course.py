@@ -12,12 +12,20 @@ until that is over, 10 s, no end counts for its entity.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from worker.core.event import Entity
-from worker.core.lane import Coordinates
 from worker.core.outcome import Outcome, Result
 from worker.core.rules import CONFIRM_AFTER
+from worker.ops.replay.newest import Newest
 from worker.ops.replay.survey import Refusal, State
+
+
+class Room(NamedTuple):
+    """How many entities may wait for their first answer, and what all that are open may come to (bytes)."""
+
+    entities: int
+    bytes: int
 
 
 @dataclass(slots=True)
@@ -31,51 +39,57 @@ class Open:
 
 @dataclass(slots=True)
 class Course:
-    """`first`: where each entity occurs first in the range. Times are monotonic seconds."""
+    """`newest`: the entities of the range, of which it takes one after the other. Times are monotonic seconds."""
 
-    waiting: dict[Entity, State]
-    first: dict[Entity, Coordinates]
+    newest: Newest
     done: int = 0
     emptied: int = 0
     superseded: int = 0
     open: dict[Entity, Open] = field(default_factory=dict)
+    open_bytes: int = 0
     untried: set[Entity] = field(default_factory=set)
     rejected: dict[Entity, Refusal] = field(default_factory=dict)
     failing: dict[Entity, Outcome] = field(default_factory=dict)
     _unchecked: dict[Entity, None] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        return f"<Course: {len(self.waiting)} waiting, {len(self.open)} open, {self.done} done>"
+        return f"<Course: {self.waiting} waiting, {len(self.open)} open, {self.done} done>"
 
     @property
     def total(self) -> int:
-        return len(self.first)
+        return self.newest.total
 
-    def feed(self, room: int) -> Iterator[tuple[Entity, State]]:
-        """Entities to be sent next, while fewer than `room` wait for their first answer."""
-        while self.waiting and len(self.untried) < room:
-            entity = next(iter(self.waiting))
-            state = self.waiting.pop(entity)
-            if state.emptied:
-                self._count_done(entity, state)
-                continue
-            self.open[entity] = Open(state)
-            self.untried.add(entity)
-            yield entity, state
+    @property
+    def waiting(self) -> int:
+        return self.newest.waiting
+
+    def feed(self, found: Iterator[tuple[Entity, State]], room: Room) -> Iterator[tuple[Entity, State]]:
+        """Of what is found in the range, what is to be sent next, as far as there is room."""
+        while len(self.untried) < room.entities and self.open_bytes < room.bytes:
+            entity, state = next(found, (None, None))
+            if entity is None or state is None:
+                return
+            if self.newest.take(entity, state.at):
+                if state.emptied:
+                    self._count_done(entity, state)
+                    continue
+                self.open[entity] = Open(state)
+                self.open_bytes += len(state.value)
+                self.untried.add(entity)
+                yield entity, state
 
     def newer(self, entity: Entity, state: State) -> bool:
         """Takes a state that was read meanwhile; True: hand it out too, because an older one was.
 
         An emptied cart is handed out so that what is not sent yet of the older one is dropped.
         """
-        if entity in self.waiting:
-            if state.newer_than(self.waiting[entity]):
-                self.waiting[entity] = state
-                self.superseded += 1
-            return False
         opened = self.open.get(entity)
-        if opened is None or not state.newer_than(opened.state):
+        if opened is None:
+            self.superseded += self.newest.renew(entity, state.at, state.timestamp)
             return False
+        if not state.newer_than(opened.state):
+            return False
+        self.open_bytes += len(state.value) - len(opened.state.value)
         opened.state, opened.answered = state, False
         if state.emptied:
             self.untried.discard(entity)
@@ -121,6 +135,7 @@ class Course:
         for entity, state in sent.items():
             if self.open[entity].state is state:
                 del self.open[entity]
+                self.open_bytes -= len(state.value)
                 self._count_done(entity, state)
 
     def _count_done(self, entity: Entity, state: State) -> None:
@@ -128,7 +143,3 @@ class Course:
         if state.emptied:
             self.emptied += 1
             self.failing.pop(entity, None)
-
-    def unfinished(self) -> Iterator[Entity]:
-        yield from self.open
-        yield from self.waiting

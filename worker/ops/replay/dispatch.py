@@ -10,15 +10,16 @@ import structlog
 
 from worker.adapters.http import CartApi
 from worker.adapters.logs import RateLimited
-from worker.core.event import Defaults, Entity
+from worker.core.event import Entity
 from worker.core.lane import Delivery
+from worker.core.large import at_once
 from worker.core.outbox import Outbox
 from worker.core.outcome import Outcome
 from worker.core.rules import Rules, Settled
 from worker.engine.desk import Desk
 from worker.engine.retry import delays
 from worker.engine.sender import Sender
-from worker.formats import encode
+from worker.formats import Form, encode
 from worker.ops.replay.numbers import Numbers
 from worker.ops.replay.survey import Refusal, State
 from worker.ports import FatalError
@@ -46,16 +47,28 @@ class Dispatch:
         optico, own = settings.optico, settings.worker
         # A dead letter is the outbox's way to give an event up; here it is listed, and nobody writes it. So a rejection
         # loses nothing, and mass rejection needs no circuit breaker: the user sees it, and ends with a list.
-        rules = Rules(delays(), window=0.0, max_attempts=own.max_attempts, dead_letters=True, rejection_limit=0)
+        large = at_once(optico.max_concurrency)
+        rules = Rules(
+            delays(),
+            window=0.0,
+            large_at_once=large,
+            max_attempts=own.max_attempts,
+            dead_letters=True,
+            rejection_limit=0,
+        )
         self._desk = _Desk(Outbox(rules))
         self.patience = optico.timeout_seconds + 1.0
         self._failure: str | None = None
         self._limited = RateLimited(limit=5, interval=10.0)
         self._api = CartApi(
-            optico.url, timeout=optico.timeout_seconds, concurrency=optico.max_concurrency, ca_file=optico.ca_file
+            optico.url,
+            timeout=optico.timeout_seconds,
+            concurrency=optico.max_concurrency,
+            ca_file=optico.ca_file,
+            max_connection_age=optico.max_connection_age_seconds,
         )
-        defaults = Defaults(own.default_currency, own.default_order_status)
-        self._sender = Sender(self._desk, self._api, optico.api_key, encode, defaults, _Unmeasured(), self._warn)
+        self._reading = settings.reading()
+        self._sender = Sender(self._desk, self._api, optico.api_key, self._encode, _Unmeasured(), self._warn)
         self._threads = [
             threading.Thread(target=self._run, name=f"sender-{number}", daemon=True)
             for number in range(optico.max_concurrency)
@@ -112,6 +125,10 @@ class Dispatch:
                 return str(outbox.breakers.paused()[0][1])
             return "retry_after" if outbox.pause.until > self.clock() else None
 
+    def _encode(self, delivery: Delivery, key: str) -> Form:
+        state: State = delivery.event.payload
+        return encode(state.value, self._reading.for_topic(state.at.topic), key)
+
     def _run(self) -> None:
         try:
             self._sender.run()
@@ -121,8 +138,6 @@ class Dispatch:
             raise
 
     def _warn(self, event: str, *, per: str, **fields: object) -> None:
-        if per != "max_input_vars":  # all else that is warned of is listed at the end
-            return
         at = self._numbers.at(int(str(fields.get("offset", 0))))
         if at is not None:
             fields |= at._asdict()

@@ -1,19 +1,19 @@
 """The topic as a replay reads it: the range, on to its end, and on while entities are sent."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import structlog
 
 from worker.adapters.logs import RateLimited
-from worker.core.event import Defaults, Entity, Event, Invalid, Skipped
+from worker.core.event import Entity, Event, Invalid, Skipped
 from worker.core.lane import Coordinates
 from worker.core.ownership import Partition
-from worker.formats import decode
+from worker.formats import ReadConfig, read
 from worker.ops.replay.span import Span
-from worker.ops.replay.survey import State, Survey
+from worker.ops.replay.survey import State, Survey, entity_of
 from worker.ports import Record, UnavailableError
 
 log = structlog.get_logger(__name__)
@@ -35,6 +35,14 @@ class Reader(Protocol):
     def ends(self) -> dict[Partition, int]: ...
 
 
+class Records(Protocol):
+    """What of `Reading` a feed needs."""
+
+    def poll(self) -> Iterator[Found]: ...
+    def ends(self) -> dict[Partition, int]: ...
+    def left(self, ends: Mapping[Partition, int]) -> int: ...
+
+
 class Stopped(Exception):  # noqa: N818 - no error
     """The user has stopped it."""
 
@@ -47,7 +55,7 @@ class Reading:
     """
 
     reader: Reader
-    defaults: Defaults
+    config: ReadConfig
     stopped: Callable[[], bool]
     show: Callable[[int], None]
     _limited: RateLimited = field(default_factory=lambda: RateLimited(limit=1, interval=10.0))
@@ -84,7 +92,7 @@ class Reading:
         for (topic, partition), records in batches.items():
             for record in records:
                 at = Coordinates(topic, partition, record.offset)
-                decoded = decode(record.value, self.defaults)
+                decoded = read(record.value, self.config.for_topic(topic), record.timestamp)
                 emptied = isinstance(decoded, Skipped) and decoded.reason == "empty_products"
                 yield State(at, record.timestamp, record.value or b"", emptied), decoded
 
@@ -97,6 +105,10 @@ class Reading:
             except UnavailableError as error:
                 self._put_off(error)
 
+    def position(self, partition: Partition) -> int | None:
+        """The next offset to read, as far as it is known."""
+        return self.reader.position(partition)
+
     def left(self, ends: Mapping[Partition, int]) -> int:
         """How many offsets before these ends are not read yet."""
         return sum(max(0, end - (self.reader.position(partition) or 0)) for partition, end in ends.items())
@@ -108,3 +120,40 @@ class Reading:
     def _put_off(self, error: UnavailableError) -> None:
         self._limited(log.warning, "Kafka can't be read; trying again", error=str(error))
         time.sleep(PAUSE_AFTER_FAILURE)
+
+
+class Feed:
+    """The range once more, from its start on and in log order, as far as it is asked for.
+
+    `positions`: the next offset of each partition that was not handed out yet. `quiet`: the last poll brought nothing.
+    """
+
+    def __init__(self, reading: "Records", starts: Mapping[Partition, int]) -> None:
+        self._reading = reading
+        self._records: Iterable[Found] = iter(())
+        self._end: tuple[int, Mapping[Partition, int]] | None = None
+        self.positions = dict(starts)
+        self.quiet = False
+
+    def found(self) -> Iterator[tuple[Entity, State]]:
+        """What is left of the last poll, and what the next one brings. Whoever stops in between loses nothing."""
+        yield from self._events()
+        self.quiet = True
+        self._records = self._reading.poll()
+        yield from self._events()
+
+    def ended(self, changes: int) -> bool:
+        """Whether the log was read to an end that was taken since `changes` was last another number."""
+        if not self.quiet:
+            return False
+        if self._end is None or self._end[0] != changes:
+            self._end = changes, self._reading.ends()
+        return not self._reading.left(self._end[1])
+
+    def _events(self) -> Iterator[tuple[Entity, State]]:
+        for state, decoded in self._records:
+            self.quiet = False
+            self.positions[Partition(*state.at[:2])] = state.at.offset + 1
+            entity = entity_of(decoded)
+            if entity is not None:
+                yield entity, state

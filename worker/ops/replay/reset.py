@@ -9,6 +9,7 @@ from worker.core.ownership import Partition
 from worker.ops.replay.log import Log, Selection, locate, logs, select
 from worker.ops.replay.targets import Offsets, Shift, Target
 from worker.ops.terminal import CommandError, emit, note, table
+from worker.ops.transactions import HeldUp, held_up
 from worker.ports import FatalError, UnavailableError
 from worker.settings import Kafka
 
@@ -82,12 +83,12 @@ def plan(admin: Admin, settings: Kafka, target: Target, partitions: Collection[P
         of = {partition: of[partition] for partition in target.by_partition}
     committed = admin.committed(settings.group_id)
     places = {} if isinstance(target, Shift) else locate(admin, target, of)
-    return [
-        _move(
-            _Stand(partition, log, committed.get(partition), settings.auto_offset_reset), target, places.get(partition)
-        )
+    held = held_up(admin, of)
+    stands = [
+        _Stand(partition, log, committed.get(partition), settings.auto_offset_reset, held.get(partition))
         for partition, log in sorted(of.items())
     ]
+    return [_move(stand, target, places.get(stand.partition)) for stand in stands]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,7 @@ class _Stand:
     log: Log
     current: int | None
     otherwise: str
+    held_up: HeldUp | None
 
     @property
     def known(self) -> bool:
@@ -110,10 +112,11 @@ class _Stand:
         return self.log.end if self.otherwise == "latest" else self.log.begin
 
     def remarks(self) -> list[str]:
+        remarks = [] if self.held_up is None else [str(self.held_up)]
         if self.known:
-            return []
+            return remarks
         what = "has committed nothing" if self.current is None else "is at what the log does not hold"
-        return [f"the group {what}: without a reset it starts with the {self.otherwise}"]
+        return [f"the group {what}: without a reset it starts with the {self.otherwise}", *remarks]
 
 
 def _move(stand: _Stand, target: Target, place: int | None) -> Move:

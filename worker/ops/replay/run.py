@@ -13,13 +13,14 @@ from typing import Any, TextIO, cast
 from worker.adapters import logs
 from worker.adapters.kafka.admin import open_admin
 from worker.adapters.kafka.replay import PartitionReader
-from worker.core.event import Defaults, Entity
+from worker.core.event import Entity
 from worker.core.ownership import Partition
 from worker.ops.replay.alongside import Alongside, Report
+from worker.ops.replay.course import Room
 from worker.ops.replay.dispatch import Dispatch
 from worker.ops.replay.log import Selection
 from worker.ops.replay.progress import Progress
-from worker.ops.replay.reading import Reading, Stopped
+from worker.ops.replay.reading import Feed, Reading, Stopped
 from worker.ops.replay.span import Span, spans
 from worker.ops.replay.summary import show
 from worker.ops.replay.targets import Place
@@ -75,23 +76,27 @@ def alongside(settings: Settings, order: Order, *, as_json: bool) -> bool:
 
 
 def _replay(settings: Settings, order: Order, range_: Mapping[Partition, Span]) -> Report:
-    own, stop = settings.worker, Stop()
+    stop = Stop()
     starts = {partition: span.start for partition, span in range_.items()}
     total = sum(map(len, range_.values()))
     with (
         _signals(stop),
         closing(PartitionReader(settings.kafka, starts)) as reader,
+        closing(PartitionReader(settings.kafka, starts)) as again,
         Progress() as progress,
     ):
-        defaults = Defaults(own.default_currency, own.default_order_status)
-        reading = Reading(reader, defaults, lambda: stop.asked, lambda done: progress.reading(done, total))
+        reading = Reading(reader, settings.reading(), lambda: stop.asked, lambda done: progress.reading(done, total))
         try:
             survey = reading.survey(range_, order.ids)
         except (Stopped, KeyboardInterrupt):
             raise CommandError("stopped while the range was read; nothing was sent") from None
         with _dispatch(settings, order.per_second) as dispatch:
-            room = 2 * settings.optico.max_concurrency + int(order.per_second or _ROOM_WITHOUT_LIMIT)
-            replay = Alongside(survey, reading, dispatch, progress, room)
+            entities = 2 * settings.optico.max_concurrency + int(order.per_second or _ROOM_WITHOUT_LIMIT)
+            feed = Feed(Reading(again, settings.reading(), reading.stopped, reading.show), starts)
+            stops = {partition: span.stop for partition, span in range_.items()}
+            replay = Alongside(
+                survey, reading, feed, dispatch, progress, Room(entities, settings.worker.max_pending_bytes), stops
+            )
             try:
                 replay.run()
             except KeyboardInterrupt:

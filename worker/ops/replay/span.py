@@ -1,21 +1,26 @@
 """The range of a replay beside the worker: which records of which partitions name the entities that are sent."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from worker.adapters.kafka.admin import Admin
 from worker.core.ownership import Partition
 from worker.ops.replay.log import Selection, UsageError, locate, logs, select
 from worker.ops.replay.targets import Latest, Offsets, Place
+from worker.ops.transactions import held_up
 from worker.settings import Kafka
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A partition's records from `start` to before `stop`. `remarks`: where that is not what was asked for."""
+    """A partition's records from `start` to before `stop`. `remark`: where that is not what was asked for.
+
+    `held_up`: an open transaction is why it ends there.
+    """
 
     start: int
     stop: int
     remark: str = ""
+    held_up: bool = False
 
     def __len__(self) -> int:
         return self.stop - self.start
@@ -44,6 +49,10 @@ def spans(
         bounds = f"the log holds {log.begin} to {log.end}"
         remark = f"{', '.join(map(str, clamped))}: {bounds}, clamped" if clamped else ""
         found[partition] = Span(first, max(first, last), remark)
+    for partition, held in held_up(admin, [at for at, span in found.items() if span.stop == of[at].end]).items():
+        span = found[partition]
+        remark = "; ".join(filter(None, (span.remark, f"{held}; nothing of them is replayed before it ends")))
+        found[partition] = replace(span, remark=remark, held_up=True)
     return found
 
 

@@ -45,12 +45,19 @@ def show(
         if report.failing:
             table("Failing when it ended", _COLUMNS, map(_row, report.failing))
     if not report.entities and not report.refusals:
-        note("nothing in the range is to be sent")
+        note(_nothing(spans))
     if report.unsent or report.unchecked:
-        _say_what_is_left(report, spans, options)
+        _say_what_is_left(report, options)
 
 
-def _say_what_is_left(report: Report, spans: Mapping[Partition, Span], options: Sequence[str]) -> None:
+def _nothing(spans: Mapping[Partition, Span]) -> str:
+    held = [f"{topic}:{number} (offset {span.stop})" for (topic, number), span in spans.items() if span.held_up]
+    if not held:
+        return "nothing in the range is to be sent"
+    return f"nothing in the range can be read and is to be sent: an open transaction holds up {', '.join(held)}"
+
+
+def _say_what_is_left(report: Report, options: Sequence[str]) -> None:
     if report.unchecked:
         note(
             f"{_count(report.unchecked, 'entity was', 'entities were')} sent, or about to be, and not checked:"
@@ -58,8 +65,8 @@ def _say_what_is_left(report: Report, spans: Mapping[Partition, Span], options: 
         )
     done = report.entities - report.unsent - report.unchecked
     places = " ".join(
-        f"--from {topic}:{number}:{offset} --to {topic}:{number}:{spans[Partition(topic, number)].stop}"
-        for (topic, number), offset in report.open_at.items()
+        f"--from {topic}:{number}:{start} --to {topic}:{number}:{stop}"
+        for (topic, number), (start, stop) in report.open_in.items()
     )
     note(
         f"stopped: {done} of {report.entities} entities are done; the same command is safe to repeat,"
@@ -86,8 +93,8 @@ def _document(report: Report, spans: Mapping[Partition, Span], seconds: float) -
         "rejected": _documents(report.refusals),
         "failing": _documents(report.failing),
         "go_on_at": [
-            {"topic": topic, "partition": number, "offset": offset}
-            for (topic, number), offset in report.open_at.items()
+            {"topic": topic, "partition": number, "offset": start, "to": stop}
+            for (topic, number), (start, stop) in report.open_in.items()
         ],
     }
 

@@ -1,10 +1,11 @@
-"""What the range of a replay holds: the entities that occur in it, each with its newest state. Pure."""
+"""What the range of a replay holds: the entities that occur in it, and where the newest state of each stands. Pure."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from worker.core.event import Entity, Event, Invalid, Skipped
 from worker.core.lane import Coordinates
+from worker.ops.replay.newest import Newest
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +47,7 @@ class Survey:
 
     ids: frozenset[Entity] = frozenset()
     events: int = 0
-    newest: dict[Entity, State] = field(default_factory=dict)
-    first: dict[Entity, Coordinates] = field(default_factory=dict)
+    newest: Newest = field(default_factory=Newest)
     _invalid: list[tuple[Coordinates, Invalid]] = field(default_factory=list)
 
     def meet(self, state: State, decoded: Event | Skipped | Invalid, *, in_range: bool) -> None:
@@ -63,18 +63,15 @@ class Survey:
         """What can't be sent, unless a newer event of the same entity can."""
         for at, invalid in self._invalid:
             entity = _entity(invalid)
-            newer = None if entity is None else self.newest.get(entity)
-            if newer is None or newer.at[:2] != at[:2] or newer.at.offset < at.offset:
+            newer = None if entity is None else self.newest.at(entity)
+            if newer is None or newer[:2] != at[:2] or newer.offset < at.offset:
                 yield Refusal(at, invalid.kind, invalid.reason, invalid.message)
 
     def _take(self, entity: Entity, state: State, *, in_range: bool) -> None:
-        known = self.newest.get(entity)
-        if known is None:
-            if in_range and (not self.ids or entity in self.ids):
-                self.newest[entity] = state
-                self.first[entity] = state.at
-        elif state.newer_than(known):
-            self.newest[entity] = state
+        if not in_range:
+            self.newest.renew(entity, state.at, state.timestamp)
+        elif not self.ids or entity in self.ids:
+            self.newest.put(entity, state.at, state.timestamp)
 
 
 def entity_of(decoded: Event | Skipped | Invalid) -> Entity | None:

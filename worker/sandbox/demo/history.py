@@ -4,14 +4,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-from worker.core.event import Defaults, Entity, Event, Skipped
-from worker.formats import decode, encode
+from worker.core.event import Entity, Event, Skipped
+from worker.formats import ReadConfig, encode, read
 from worker.sandbox.api import SeenRequest
 from worker.sandbox.api.form import parse_form, plain
 from worker.sandbox.demo.feed import Produced
 from worker.sandbox.traffic import UNKNOWN_VISIT
 
-_DEFAULTS: Final = Defaults()
+_CONFIG: Final = ReadConfig()
 
 
 class Place(NamedTuple):
@@ -65,7 +65,7 @@ class History:
     def _add(self, record: Produced) -> None:
         place = Place(record.partition, record.offset)
         self.values[place] = record.value
-        decoded = decode(record.value, _DEFAULTS)
+        decoded = read(record.value, _CONFIG)
         if isinstance(decoded, Event) and record.value is not None:
             state = State(_params(record.value), place, record.at)
             self.states.setdefault(decoded.entity, []).append(state)
@@ -79,5 +79,5 @@ def states_of(history: History, request: SeenRequest) -> Sequence[State]:
 
 
 def _params(value: bytes) -> dict[str, Any]:
-    fields = parse_form(encode(value, _DEFAULTS).body)
+    fields = parse_form(encode(value, _CONFIG, "").body)
     return {str(name): plain(field) for name, field in fields.items()}
