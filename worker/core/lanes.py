@@ -102,8 +102,12 @@ class Lanes:
 
     def next_due(self, kinds: tuple[Kind, ...]) -> float | None:
         """When the first lane of these kinds is due; it may turn out to be held back by then."""
-        firsts = [first[0] for kind in kinds if (first := self._schedules[kind].first()) is not None]
-        return min(firsts) if firsts else None
+        due = None
+        for kind in kinds:  # no comprehension: this runs for every record, and a call costs more than all else here
+            first = self._schedules[kind].first()
+            if first is not None and (due is None or first[0] < due):
+                due = first[0]
+        return due
 
     def to_probe(self, breaker: CircuitBreaker, now: float) -> Lane | None:
         """The lane for the breaker's next probe; none whose `not_before` is ahead, and the last one only if alone."""
