@@ -143,9 +143,10 @@ class Intake:
                         size=_size(record),
                         occurred_at=_occurred_at(record, one, wall_now),
                         now=now,
+                        age=wall_now - record.timestamp / 1000 if record.timestamp > 0 else 0.0,
                     )
                 elif isinstance(one, Skipped):
-                    outbox.skip(partition, record.offset, one.reason, now)
+                    outbox.skip(partition, record.offset, one, now)
                 else:
                     self._refuse(outbox, partition, record, one, now)
         if given_up is not None:
