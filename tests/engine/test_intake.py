@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 from tests.engine.test_hot_path import PARTITION, Kept, ready
 from tests.formats.events import cart, value
 from worker.core.ownership import Partition
-from worker.ports import Membership, TooLarge
+from worker.ports import TooLarge
 
 
 def batch(first: int, *ids: str) -> list[Kept]:
@@ -27,7 +27,7 @@ def test_a_log_that_went_back_is_cut_where_the_batch_starts_also_if_its_start_is
 
 
 class Quiet:
-    """A member that reads nothing, with a batch in the way now and then."""
+    """A member with a batch in the way now and then."""
 
     def __init__(self) -> None:
         self.in_the_way: dict[Partition, TooLarge] = {}
@@ -39,35 +39,6 @@ class Quiet:
     def pause(self, paused: bool) -> None:
         self.paused = paused
 
-    def membership(self) -> Membership:
-        return Membership.STABLE
-
-    def lease_until(self) -> float:
-        return float("inf")
-
-    def partitions(self) -> int:
-        return 1
-
-    def position(self, partition: Partition) -> int | None:
-        del partition
-        return None
-
-    def poll(self, timeout: float) -> dict[Partition, Any]:
-        del timeout
-        return {}
-
-    def ends(self) -> dict[Partition, int]:
-        return {}
-
-    def missing_topics(self) -> list[str]:
-        return []
-
-    def request_ends(self, partitions: Any) -> None:
-        pass
-
-    def commit(self, offsets: Any, done: Any) -> None:
-        pass
-
 
 def test_a_batch_that_is_too_large_is_named_once_and_pauses_nothing_else() -> None:
     _, intake, _ = ready()
@@ -76,7 +47,7 @@ def test_a_batch_that_is_too_large_is_named_once_and_pauses_nothing_else() -> No
     with capture_logs() as lines:
         for in_the_way in ({PARTITION: TooLarge(7, 9)}, {PARTITION: TooLarge(7, 9)}, {}):
             consumer.in_the_way = in_the_way
-            intake.turn(consumer)
+            intake._pause(consumer, draining=False)
             seen.append((set(intake.view.paused), consumer.paused))
     assert seen == [({"too_large"}, False), ({"too_large"}, False), (set(), False)]
     named = [line for line in lines if line["log_level"] == "error"]
