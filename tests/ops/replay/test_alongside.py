@@ -76,7 +76,7 @@ def test_what_can_not_be_delivered_is_listed_with_its_coordinates(stage: Stages)
     s.api.set_faults([{"id": "2", "envelope": "Unknown visit_id"}])
     broken = cart("4", products="secret")
     s.produce([cart("1"), cart("2"), broken, Record(b"x", b"{oops"), Record(b"cart:1", None), broken, cart("4", 2)])
-    s.produce([cart("1", 7), cart("5", is_logged_in="perhaps")])
+    s.produce([cart("1", 7), cart("5", currency="euros")])
     ended = replay(s, "--alongside", "--from", "earliest")
     assert ended.exit_code == 1
     lines = [line.split("\t") for line in ended.stdout.splitlines()[1:]]
@@ -129,7 +129,7 @@ def test_an_outage_and_a_refused_key_are_waited_for(stage: Stages, tmp_path: Pat
         s.api.set_keys(["sk_fake_new"])
         key.write_text("sk_fake_new\n")
         found = running.summary()
-        assert "sending goes on" in running.said()
+        assert "sending resumed" in running.said()
         assert "sk_fake" not in running.said()
     assert found["delivered"] == 30
     assert len(s.held()) == 30
