@@ -37,7 +37,7 @@ def read(value: bytes, config: ReadConfig, recorded_at: int) -> Event | None:  #
     call_id = content.call_id
     if call_id is not None and (call_id.__class__ is str or call_id == 0):
         return None
-    fits = len(value) <= config.limits.small
+    fits = len(value) <= config.limits.small_flat
     for product in products:
         quantity, price, details = product.quantity, product.price, product.details
         if not (_is_usual_quantity(product) if quantity.__class__ is str else -_BEYOND < quantity < _BEYOND):
@@ -54,7 +54,11 @@ def read(value: bytes, config: ReadConfig, recorded_at: int) -> Event | None:  #
             or _is_usual_price(product)
         ):
             return None
-        if details is not None and details.__class__ is not str and nesting.is_nested(details):
+        if (
+            details is not None
+            and details.__class__ is not str
+            and (details.__class__ is list or nesting.is_nested(details))
+        ):
             fits = fits and len(value) <= config.limits.small_nested
             if not nesting.is_within(nesting.DEEPEST, details):
                 return None
