@@ -361,11 +361,13 @@ class Counted:
         cart(products=[product(details="x" * 60_000)] * 1_000),
         cart(products=[product(details="x" * 60_000_000)]),
         cart(products=[product(details={"k" * 40_000: ["v"] * 40_000})]),
-        cart(products=[product(details=[1e308] * 100_000)]),
+        cart(products=[product(details=[1e308] * 20_000)]),
     ],
     ids=["5,000 lines", "long names", "long details", "60 MB of details", "a long name over many values", "zeros"],
 )
-@pytest.mark.parametrize("limits", [Limits(), Limits(NO_LIMIT, 1_000_000), Limits(1000, NO_LIMIT)], ids=repr)
+@pytest.mark.parametrize(
+    "limits", [Limits(), Limits(NO_LIMIT, 1_000_000), Limits(1000, NO_LIMIT)], ids=["both", "bytes", "fields"]
+)
 def test_what_is_encoded_is_bounded_by_the_limits_and_not_by_the_record(
     event: Any, limits: Limits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
