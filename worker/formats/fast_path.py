@@ -42,7 +42,7 @@ def _checked(content: Content, size: int, config: ReadConfig, recorded_at: int) 
     call_id = content.call_id
     if call_id is not None and (call_id.__class__ is str or call_id == 0):
         return None
-    fits = size <= config.limits.small
+    fits = size <= config.limits.small_flat
     for product in products:
         quantity, price, details = product.quantity, product.price, product.details
         if not (-_BEYOND < quantity < _BEYOND if quantity.__class__ is int else _is_usual_quantity(product)):
@@ -57,7 +57,11 @@ def _checked(content: Content, size: int, config: ReadConfig, recorded_at: int) 
             or _is_usual_price(product)
         ):
             return None
-        if details is not None and details.__class__ is not str and nesting.is_nested(details):
+        if (
+            details is not None
+            and details.__class__ is not str
+            and (details.__class__ is list or nesting.is_nested(details))
+        ):
             fits = fits and size <= config.limits.small_nested
             if not nesting.is_within(nesting.DEEPEST, details):
                 return None
