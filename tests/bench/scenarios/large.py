@@ -112,10 +112,11 @@ def replay(bed: Bed) -> Iterator[Figure]:
     bed.api.set(latency=0, status=200, reset=True)
     environment = bed.environment(topic) | {"OPTICO_API_KEY": KEY, "OPTICO_MAX_REQUESTS_PER_SECOND": "0"}
     command = [sys.executable, "-m", "worker", "replay", "--alongside", "--from", "earliest"]
+    command += ["--max-requests-per-second", "0"]
     peak, started = 0.0, time.monotonic()
     with (
         bed.folder.joinpath("replay").open("wb") as output,
-        subprocess.Popen([*command, "--max-requests-per-second", "0", "--json"], env=environment, stderr=output) as ran,
+        subprocess.Popen(command, env=environment, stdout=output, stderr=output) as ran,
     ):
         while ran.poll() is None:
             try:
