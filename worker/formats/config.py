@@ -45,6 +45,7 @@ class Limits:
 class ReadConfig:
     """How events are read. `id_prefix` is the topic's: see `for_topic`.
 
+    Without `keeps_content` an Event has no content: of a whole poll it would take many times what the records do.
     `strict` holds events to what producers should send: no visit, an emptied cart that lacks something and a parent
     order are not skipped then (`render --strict`).
     """
@@ -58,6 +59,7 @@ class ReadConfig:
     id_prefix: str = ""
     limits: Limits = Limits()
     strict: bool = False
+    keeps_content: bool = True
 
     def for_topic(self, topic: str) -> "ReadConfig":
         """The same with the prefix that ids of this topic get."""
