@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import orjson
 
-from tests.formats.events import vectors
+from tests.formats.events import cases, vectors
 from worker.sandbox.traffic import traffic
 
 #: What is put in as it is: into the bytes anywhere, or as a value where a placeholder stands.
@@ -50,15 +50,33 @@ _JUNK: Final[list[Any]] = [
     *(float("nan"), float("inf"), "", " ", "0", "-0", "1.0", "2.0", "1e3", "9" * 400, "1e999", "NaN", "\0", "\u2028"),
     *("\ud800", "\U0001f600", "a" * 5_000, "é" * 300, "2026-11-21T08:00:00Z", "9999-12-31T23:59:59+14:00", "1e", "+1"),
     *([], {}, [[]], {"": ""}, {"a]": {"[b": 1}}, [None], ["x", {"y": ["z"]}], "optico", "cs-cart", "cart", "order"),
+    *(0.5, -1.5, "12,50", ".5", "12.", " 1", " eur ", "Y", "off", 900.0, "null", "undefined", 14.309999999999999),
+    *({"3": "12"}, [{"option_name": "a", "value": 1}], [{"option_id": 3, "value": 1}], {"op": 1}, {"user_id": "0"}),
     *(_PLACEHOLDER, _PLACEHOLDER, _PLACEHOLDER),
 ]
 
 
+_NAMES: Final = [
+    "unknown",
+    "key",
+    "details",
+    "id",
+    "",
+    "\0",
+    "a" * 200,
+    "products[0]",
+    "specversion",
+    "data",
+    "payload",
+]
+_NAMES += ["schema", "op", "after", "options", "product_options", "extra", "price", "is_parent_order", "subtotal"]
+
+
 @cache
 def originals() -> tuple[bytes, ...]:
-    """The vectors, and a while of the sample traffic."""
+    """The vectors, the cases, and a while of the sample traffic."""
     sampled = [sample.value for sample in islice(traffic(1), 400) if sample.value is not None]
-    return (*(vector.value for vector in vectors()), *sampled[::4])
+    return (*(vector.value for vector in vectors()), *(case.value for case in cases()), *sampled[::4])
 
 
 def make(seed: int, number: int) -> bytes:
@@ -133,9 +151,7 @@ def _repeat(draw: Random, _: Any, container: Any, key: Any) -> None:
 
 def _add(draw: Random, _: Any, container: Any, key: Any) -> None:
     if isinstance(container, dict):
-        container[draw.choice(["unknown", "key", "details", "id", "", "\0", "a" * 200, "products[0]"])] = draw.choice(
-            _JUNK
-        )
+        container[draw.choice(_NAMES)] = _junk(draw)
     else:
         container.insert(key, _junk(draw))
 
@@ -193,10 +209,25 @@ def _twice_a_key(draw: Random, record: bytes) -> bytes:
     return record[:-1] + b"," + field + b"}" if record.endswith(b"}") else record
 
 
+def _enclose(draw: Random, record: bytes) -> bytes:
+    """In an envelope, of which there may be too many."""
+    before, after = draw.choice(
+        (
+            (b"\0\0\0\0\7", b""),
+            (b"\xef\xbb\xbf", b""),
+            (b'{"specversion":"1.0","id":"1","source":"s","data":', b"}"),
+            (b'{"schema":{},"payload":', b"}"),
+        )
+    )
+    if draw.random() < 0.3:
+        record = json.dumps(record.decode("utf-8", "replace")).encode()
+    return before + record + after
+
+
 def _recode(draw: Random, record: bytes) -> bytes:
     return record.decode("utf-8", "replace").encode(draw.choice(("utf-16", "utf-32", "utf-8-sig", "utf-7")))
 
 
 _ON_BYTES: Final[list[Callable[[Random, bytes], bytes]]] = [
-    *(_flip, _flip, _insert, _insert, _cut, _double, _splice, _twice_a_key, _twice_a_key, _recode),
+    *(_flip, _flip, _insert, _insert, _cut, _double, _splice, _twice_a_key, _twice_a_key, _recode, _enclose, _enclose),
 ]

@@ -1,7 +1,8 @@
 """The events' JSON Schema (draft 2020-12): what producers should send, without any repair.
 
 It accepts exactly what `optico-worker render --strict` accepts, as far as a JSON Schema can see. It does not see that
-an integer is written as 900.0, how many digits a number has, how deep details nest, and that two options have one name.
+an integer is written as 900.0, how many digits a number has, how deep details nest, that two options have one name, and
+that a text has half a surrogate pair.
 """
 
 from typing import Any, Final

@@ -99,7 +99,7 @@ class _LineReader:
         value = self.line.id
         if isinstance(value, str) and value:
             return value
-        if isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value):
+        if (isinstance(value, int) and not isinstance(value, bool)) or (isinstance(value, float) and isfinite(value)):
             return number.text(value)
         self._repaired("product_id", self.draft.source.product_id)
         return NO_ID

@@ -4,7 +4,6 @@ Half a surrogate pair and bytes that are not UTF-8 come out as lone surrogates, 
 one that holds U+FFFD; `clean` turns them into that character.
 """
 
-import codecs
 import json
 import re
 from typing import Any, Final, NamedTuple
@@ -17,8 +16,8 @@ from worker.formats.values import Damaged
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 #: Longer integers are beyond a double: they come out as infinity.
 _LONGEST_INTEGER: Final = 309
-# Stands for bytes that are not UTF-8; no valid text holds it.
-_NOT_UTF8: Final = "\udfff"
+# Stand for bytes that are not UTF-8, one for each.
+_NOT_UTF8 = re.compile("[\udc80-\udcff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _NO_NUMBER = re.compile(r'"(?:[^"\\]|\\.)*"|(-?Infinity|NaN)')
 # Unlike other fast parsers it keeps the digits of long integers.
@@ -61,7 +60,7 @@ def value_of(data: bytes) -> Parsed:
     try:
         return Parsed(_strictly(data), plain=True)
     except (DecodeError, ValueError, RecursionError):
-        return Parsed(_loads(data.decode("utf-8", "optico-mark"), data), plain=False)
+        return Parsed(_loads(data.decode("utf-8", "surrogateescape")), plain=False)
 
 
 def value_of_text(text: str) -> Parsed:
@@ -69,7 +68,7 @@ def value_of_text(text: str) -> Parsed:
     try:
         return value_of(text.encode())
     except UnicodeEncodeError:
-        return Parsed(_loads(text, b""), plain=False)
+        return Parsed(_loads(text), plain=False)
 
 
 def clean(tree: Any) -> Any:
@@ -91,13 +90,13 @@ def found(data: bytes) -> str | None:
     return "a form body: write JSON" if _FORM.match(data) else None
 
 
-def _loads(text: str, data: bytes) -> Any:
+def _loads(text: str) -> Any:
     try:
         return json.loads(text, parse_constant=_refuse, parse_int=_integer)
     except json.JSONDecodeError as error:
-        raise MalformedError(f"byte {_offset(text, error.pos, data)}: {_said(error)}") from error
+        raise MalformedError(f"byte {_offset(text, error.pos)}: {_said(error)}") from error
     except _NoNumberError as error:
-        raise MalformedError(f"byte {_offset(text, _place(text), data)}: {error} is no JSON") from error
+        raise MalformedError(f"byte {_offset(text, _place(text))}: {error} is no JSON") from error
     except RecursionError as error:
         raise MalformedError(_NESTS_TOO_DEEP) from error
 
@@ -119,31 +118,13 @@ def _place(text: str) -> int:
     return next((found.start() for found in _NO_NUMBER.finditer(text) if found[1]), 0)
 
 
-def _offset(text: str, position: int, data: bytes) -> int:
+def _offset(text: str, position: int) -> int:
     """The byte of the value at which a character of its text stands."""
     before = text[:position]
-    if _NOT_UTF8 not in before:
-        return len(before.encode("utf-8", "surrogatepass"))
-    # Each mark stands for one to three bytes: count characters in the bytes themselves.
-    low, high = 0, len(data)
-    while low < high:
-        middle = (low + high) // 2
-        if len(data[:middle].decode("utf-8", "optico-mark")) < position:
-            low = middle + 1
-        else:
-            high = middle
-    return low
+    # As a surrogate each such byte is encoded as three.
+    return len(before.encode("utf-8", "surrogatepass")) - 2 * len(_NOT_UTF8.findall(before))
 
 
 def _said(error: json.JSONDecodeError) -> str:
     said = error.msg.removesuffix(" at")
     return said[0].lower() + said[1:]
-
-
-def _mark(error: UnicodeError) -> tuple[str, int]:
-    if not isinstance(error, UnicodeDecodeError):
-        raise error
-    return _NOT_UTF8, error.end
-
-
-codecs.register_error("optico-mark", _mark)
