@@ -10,6 +10,7 @@ from types import FrameType
 
 import structlog
 
+from worker.adapters.allocator import give_large_blocks_back
 from worker.adapters.health import HealthServer
 from worker.adapters.http import CartApi
 from worker.adapters.kafka import DeadLetterTopic, GroupConsumer, rebalance_timeout
@@ -51,6 +52,7 @@ _LONGEST_CONNECT_WAIT = 10.0
 
 def main(settings: Settings) -> int:
     """Runs the worker until SIGTERM or SIGINT; returns the exit code. To be called from the main thread."""
+    give_large_blocks_back()
     try:
         worker = Worker(settings)
     except (OSError, ValueError) as error:
@@ -79,6 +81,7 @@ class Worker:
             max_pending_bytes=own.max_pending_bytes,
             large_at_once=at_once(optico.max_concurrency),
             max_attempts=own.max_attempts,
+            rejection_limit=own.rejection_limit,
             dead_letters=kafka.dlq_topic is not None,
         )
         self._desk = desk = Desk(Outbox(rules))
@@ -101,7 +104,9 @@ class Worker:
             ca_file=optico.ca_file,
             max_connection_age=optico.max_connection_age_seconds,
         )
-        self._sender = Sender(desk, self._api, optico.api_key, encoder(reading), metrics, self._warn)
+        self._sender = Sender(
+            desk, self._api, optico.api_key, encoder(reading), metrics, self._warn, rules.dead_letters
+        )
         self._http = HealthServer(
             own.http_host,
             own.http_port,

@@ -61,6 +61,15 @@ def test_a_partition_that_went_does_not_keep_the_others_from_being_said(lines: l
     assert [(line["records"], line["seconds_at_most"]) for line in lines] == [(9, None)]
 
 
+def test_a_rate_that_is_not_known_yet_is_waited_for(lines: list[Any]) -> None:
+    backfill = Backfill()
+    backfill.begin([P0], 0.0)
+    backfill.read(P0, first(0, DAY))
+    for now, rate in ((1.0, 0.0), (2.0, 3.0)):
+        backfill.tell({P0: LogEnd(9, 9)}, {P0: 2}, rate, now)
+    assert [line["seconds_at_most"] for line in lines] == [3]
+
+
 def test_one_that_does_not_come_is_not_waited_for_without_end(lines: list[Any]) -> None:
     backfill = Backfill()
     backfill.begin([P0, P1], 0.0)

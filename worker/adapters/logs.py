@@ -3,6 +3,7 @@
 import contextlib
 import json
 import logging
+import re
 import sys
 import threading
 import time
@@ -26,6 +27,11 @@ MASK = "***"
 #: So many of a secret's first characters, at the end of a text, are taken for it.
 _LEAST_OF_A_CUT = 6
 _DEEPEST = 8
+#: What the client says of a topic that does not exist, which the worker says itself, and of what it was doing when it
+#: was closed.
+_NEEDLESS = re.compile(
+    r"Topic \S+ not found in cluster metadata|No partition metadata for topic|[A-Z][\w ]*:? failed:? Cancelled"
+)
 
 
 def configure(
@@ -68,10 +74,14 @@ def take_over_tracebacks() -> None:
 
 
 def _quieten_kafka(handler: logging.Handler, threshold: int) -> None:
-    """The client tells each lost connection ten times over, and all of it again at each attempt."""
+    """The client tells each lost connection ten times over, and all of it again at each attempt.
+
+    What it does in good order says nothing of an event, at no level.
+    """
     debug = threshold == logging.DEBUG
+    handler.addFilter(lambda line: not (line.name.startswith("kafka.") and _NEEDLESS.match(line.getMessage())))
     # At its own debug level the client writes whole frames, and so whole events.
-    logging.getLogger("kafka").setLevel(logging.INFO if debug else max(threshold, logging.WARNING))
+    logging.getLogger("kafka").setLevel(max(threshold, logging.WARNING))
     for name in ("transport", "connection", "selector"):
         logging.getLogger(f"kafka.net.{name}").setLevel(logging.NOTSET if debug else logging.CRITICAL)
     if not debug:

@@ -3,6 +3,7 @@
 # ruff: noqa: PLC0415 (imports inside of the functions, so that `--help` answers at once)
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -78,6 +79,8 @@ def told() -> Iterator[None]:
     """Ends the program with 1 and one line where the brokers, or the command itself, refuse."""
     import logging
 
+    import structlog
+
     from worker.core.text import printable
     from worker.ops.terminal import CommandError
     from worker.ports import FatalError, UnavailableError
@@ -85,6 +88,12 @@ def told() -> Iterator[None]:
     # Without a handler of its own the library's complaints would go to standard error beside our line.
     logging.getLogger("kafka").addHandler(logging.NullHandler())
     logging.getLogger("kafka").propagate = False
+    # Ours would go to standard output, into the JSON; what they warn of is in the message.
+    before = structlog.get_config()
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+    )
     try:
         yield
     except UnavailableError as error:
@@ -95,4 +104,6 @@ def told() -> Iterator[None]:
         raise failure("interrupted") from None
     else:
         return
+    finally:
+        structlog.configure(**before)
     raise failure(message)

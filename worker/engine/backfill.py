@@ -42,14 +42,17 @@ class Backfill:
         rate: float | None,
         now: float,
     ) -> None:
-        """Warns as soon as all is known. `positions`: of what is owned. `rate`: this worker's, in requests a second."""
+        """Warns as soon as all is known. `positions`: of what is owned.
+
+        `rate`: this worker's, in requests a second; None: no limit, 0: not known yet.
+        """
         if not self.waits:
             return
         self._first = {partition: first for partition, first in self._first.items() if partition in positions}
         unknown = [
             at for at, first in self._first.items() if first is None and not _at_end(ends.get(at), positions[at])
         ]
-        if (unknown or not self._first.keys() <= ends.keys()) and now < self._until:
+        if (unknown or rate == 0 or not self._first.keys() <= ends.keys()) and now < self._until:
             return
         found = {at: first for at, first in self._first.items() if first is not None and at in ends}
         self.waits, self._first = False, {}

@@ -31,6 +31,8 @@ JOINING_POLL_TIMEOUT = 0.8
 #: Time between two looks at the group's size and the rate's share, and between two at the log ends (s).
 TICK = 1.0
 ENDS_INTERVAL = 10.0
+#: A join that takes longer waits for another member (s): ours are quick.
+JOIN_IS_SLOW_AFTER = 3.0
 #: The reason for which single partitions are paused.
 TOO_LARGE = "too_large"
 #: What a header takes besides its name and value (bytes).
@@ -55,6 +57,7 @@ class Intake:
     _next_ends: float = 0.0
     _owned: int = 0
     _held_up: bool = False
+    _join_told: bool = False
     _notices: Notices = field(default_factory=Notices)
 
     def turn(self, consumer: Consumer, *, draining: bool = False) -> None:
@@ -76,6 +79,7 @@ class Intake:
         if self.view.note_membership(consumer.membership(), now):
             gone = self.view.joined_once and self.view.membership is Membership.DISCONNECTED
             log.log(WARNING if gone else INFO, "membership", state=self.view.membership)
+        self._tell_slow_join(now)
         self._backfill.begin(consumer.without_offset(), now)
         if not draining:
             for partition, records in batches.items():
@@ -85,6 +89,16 @@ class Intake:
         if now >= self._next_tick:
             self._next_tick = now + TICK
             self._tick(consumer, now)
+
+    def _tell_slow_join(self, now: float) -> None:
+        since = self.view.unstable_since
+        slow = since is not None and now - since >= JOIN_IS_SLOW_AFTER
+        if slow and not self._join_told:
+            log.info(
+                "joining takes long: the group waits for another member. One that was killed, and so has not left,"
+                " counts until its KAFKA_SESSION_TIMEOUT_MS is over"
+            )
+        self._join_told = slow
 
     def _renew(self, lease_until: float, now: float) -> None:
         """Without a word from the group our partitions may be others' by now, who send what is newer."""
@@ -105,7 +119,7 @@ class Intake:
         if self._backfill.waits:
             self._backfill.read(partition, records[0])
         read, config = self.read, self.config.for_topic(partition.topic)
-        decoded = [read(record.value, config, record.timestamp) for record in records]
+        decoded = [_without_content(read(record.value, config, record.timestamp)) for record in records]
         noticed = self._notices.of(partition, records, decoded, config)
         kept, overtaken = collapse(decoded)
         now, wall_now = self.desk.clock(), time.time()
@@ -129,9 +143,10 @@ class Intake:
                         size=_size(record),
                         occurred_at=_occurred_at(record, one, wall_now),
                         now=now,
+                        age=wall_now - record.timestamp / 1000 if record.timestamp > 0 else 0.0,
                     )
                 elif isinstance(one, Skipped):
-                    outbox.skip(partition, record.offset, one.reason, now)
+                    outbox.skip(partition, record.offset, one, now)
                 else:
                     self._refuse(outbox, partition, record, one, now)
         if given_up is not None:
@@ -238,6 +253,11 @@ def _warn_of_another_log(partition: Partition, position: int, given_up: int) -> 
         position=position,
         released_events=given_up,
     )
+
+
+def _without_content(one: Event | Skipped | Invalid) -> Event | Skipped | Invalid:
+    """Of a whole poll it would take many times what the records do."""
+    return Event(*one[:5]) if isinstance(one, Event) else one
 
 
 def _occurred_at(record: Record, event: Event, wall_now: float) -> float:

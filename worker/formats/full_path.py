@@ -58,13 +58,18 @@ def _unwrapped(tree: dict[str, Any], reading: Reading, layers: int) -> Outcome:
         reading.value, reading.config, reading.recorded_at, reading.at, repairs=reading.repairs.copy()
     )
     outcome = _of_object(tree, as_it_stands)
-    if isinstance(outcome, Event):
+    if isinstance(outcome, Event) or (isinstance(outcome, Skipped) and _has_lines(tree)):
         return outcome
     if layers == envelope.MOST:
         return Invalid("invalid_event", "unknown", "", f"expected at most {envelope.MOST} envelopes around an event")
     reading.repaired("envelope", reading.at + wrapped.field)
     reading.at += f"{wrapped.field}."
     return _of_value(wrapped.content, reading, layers + 1)
+
+
+def _has_lines(tree: dict[str, Any]) -> bool:
+    """Whether an object is an event rather than the attributes of an envelope, which may have the fields of one."""
+    return "products" in tree or "cart" in tree
 
 
 def _of_object(tree: dict[str, Any], reading: Reading) -> Outcome:

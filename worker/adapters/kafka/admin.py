@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol, Self, TypeVar, cast
 
 import backoff
 from kafka import KafkaAdminClient
-from kafka.admin import OffsetSpec
+from kafka.admin import ACLOperation, OffsetSpec, _acls
 from kafka.errors import KafkaError, NoError, UnknownTopicOrPartitionError, for_code
 from kafka.protocol.admin import DescribeGroupsRequest
 from kafka.protocol.consumer.metadata import ConsumerProtocolAssignment
@@ -16,7 +16,7 @@ from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from worker.adapters.kafka.connection import connect, mapped
 from worker.core.ownership import Partition
-from worker.ports import UnavailableError
+from worker.ports import FatalError, UnavailableError
 from worker.settings import Kafka
 
 T = TypeVar("T")
@@ -24,6 +24,12 @@ T = TypeVar("T")
 #: Types of groups that a worker can be in.
 CONSUMERS = ("", "consumer")
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0
+#: What the library raises over an answer that it does not understand.
+_UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, struct.error)
+
+
+class UnreadableError(FatalError):
+    """A broker answered what the library can't read. Some that speak Kafka's protocol do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +77,15 @@ class Member:
 class GroupState:
     """`state` is the broker's word: Stable, Empty, PreparingRebalance, CompletingRebalance or Dead (never heard of).
 
-    `type` is what its members are, such as `consumer` or `connect`; empty: there were none yet.
+    `type` is what its members are, such as `consumer` or `connect`; empty: there were none yet. `assignor`: by which
+    they share partitions, empty while that is not settled.
     """
 
     state: str
     members: tuple[Member, ...]
     operations: frozenset[str] | None = None
     type: str = ""
+    assignor: str = ""
 
 
 class Noted(NamedTuple):
@@ -90,7 +98,8 @@ class Noted(NamedTuple):
 class Admin(Protocol):
     """What commands need of the brokers. Every method blocks for `timeout` seconds at most (see `open_admin`).
 
-    Each raises UnavailableError (no answer, or a passing state that did not pass) or FatalError (refused).
+    Each raises UnavailableError (no answer, or a passing state that did not pass), FatalError (refused) or its kind
+    UnreadableError.
     """
 
     def cluster(self) -> Cluster: ...
@@ -177,7 +186,8 @@ class KafkaAdmin:
     def group(self, name: str) -> GroupState:
         found = self._ask(f"describing group {name}", lambda client: client.describe_groups([name])[name])
         members = sorted(map(_member, found["members"]), key=lambda member: (member.client_id, member.id))
-        return GroupState(found["group_state"], tuple(members), _operations(found), found["protocol_type"])
+        assignor = found["protocol_data"] if found["protocol_type"] in CONSUMERS else ""
+        return GroupState(found["group_state"], tuple(members), _operations(found), found["protocol_type"], assignor)
 
     def committed(self, group: str) -> dict[Partition, int]:
         return {partition: noted.offset for partition, noted in self.noted(group).items()}
@@ -256,6 +266,9 @@ class KafkaAdmin:
             try:
                 with mapped(doing):
                     return question(self._client)
+            except _UNREADABLE as error:
+                why = f"{type(error).__name__}: {error}"
+                raise UnreadableError(f"{doing}: the brokers' answer can't be read ({why})") from error
             except UnavailableError:
                 left = deadline - time.monotonic()
                 if left <= 0:
@@ -269,6 +282,15 @@ def _pauses() -> Iterator[float]:
     pauses = backoff.expo(factor=_FIRST_PAUSE, max_value=_LONGEST_PAUSE)
     next(pauses)  # its first value is for that loop
     return pauses
+
+
+def _known_operations(numbers: Collection[int]) -> set[ACLOperation]:
+    """In the place of the library's, which fails over a right that it does not know. The first three are no rights."""
+    return {ACLOperation(number) for number in numbers if number > _NO_RIGHTS and number in _OPERATIONS}
+
+
+_NO_RIGHTS, _OPERATIONS = 2, frozenset(map(int, ACLOperation))
+_acls.valid_acl_operations = _known_operations
 
 
 class _Client(KafkaAdminClient):  # type: ignore[misc]

@@ -7,6 +7,7 @@ from typing import Any
 from kafka.errors import KafkaError
 
 from worker.adapters.kafka import bootstrap as bootstrap  # noqa: PLC0414 - what it changes counts
+from worker.adapters.kafka.names import NAMES
 from worker.adapters.kafka.network import Network
 from worker.ports import FatalError, UnavailableError
 from worker.settings import Kafka
@@ -56,6 +57,12 @@ def connect(kind: Callable[..., Any], settings: Kafka, **config: Any) -> Any:
         if network.dropped and settings.security_protocol.startswith("SASL"):
             # A broker says why and closes; which of the two the library sees first is a matter of chance.
             hint = "the brokers close the connection while it is set up: wrong user, password or mechanism?"
+            raise UnavailableError(f"{error}; {hint}") from error
+        nowhere = NAMES.without_address(settings.bootstrap_servers)
+        if nowhere and isinstance(error, UnavailableError):
+            raise UnavailableError(f"{error}; {', '.join(nowhere)} has no address: is the name right?") from error
+        if network.dropped and isinstance(error, UnavailableError):
+            hint = "the brokers accept connections and close them: is theirs a TLS port (KAFKA_SECURITY_PROTOCOL)?"
             raise UnavailableError(f"{error}; {hint}") from error
         if isinstance(error, OSError | ValueError):
             raise FatalError(f"connecting to Kafka: {type(error).__name__}: {error}") from error

@@ -12,7 +12,7 @@ import structlog
 from kafka import KafkaConsumer
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.coordinator.assignors.range import RangePartitionAssignor
-from kafka.errors import KafkaError, UnknownError
+from kafka.errors import InconsistentGroupProtocolError, KafkaError, UnknownError
 
 from worker.adapters.kafka.connection import connect, mapped
 from worker.adapters.kafka.listener import Listener, offsets_to_commit
@@ -52,6 +52,7 @@ class GroupConsumer:
         self, settings: Kafka, rebalance: Rebalance, *, in_flight_at_most: float, connect_timeout: float = 5.0
     ) -> None:
         self._topics = settings.topics
+        self._assignor, self._group = settings.assignor, settings.group_id
         self._static = settings.group_instance_id is not None
         eager = settings.assignor != "cooperative-sticky"
         self._fenced_for = 0
@@ -102,6 +103,11 @@ class GroupConsumer:
             if isinstance(error.__cause__, UnknownError):
                 # A broker's word for any exception of its own, about one partition; nothing was handed out with it.
                 raise UnavailableError(str(error)) from error
+            if isinstance(error.__cause__, InconsistentGroupProtocolError):
+                raise FatalError(
+                    f"another member of group {self._group} does not share partitions by {self._assignor}:"
+                    " KAFKA_ASSIGNOR must be the same for all members; stop the others first"
+                ) from error
             raise FatalError(f"{error}; next offsets to read: {self._positions()}") from error
         self._check_fenced()
         if self._listener.failure is not None:

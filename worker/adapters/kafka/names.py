@@ -7,6 +7,7 @@ defaults and a pod's search domains for longer than a session, so that the whole
 import socket
 import threading
 import time
+from collections.abc import Collection
 from typing import Any
 
 import structlog
@@ -27,10 +28,16 @@ class Names:
     def __init__(self) -> None:
         self._known: dict[Place, Any] = {}
         self._asked: dict[Place, threading.Thread] = {}
+        self._without: set[Place] = set()
 
     def addresses(self, host: str, port: int) -> Any:
         """As `getaddrinfo` gave them; empty: none are known."""
         return self._known.get((host, port), [])
+
+    def without_address(self, servers: Collection[str]) -> list[str]:
+        """Hosts among these, as `host:port`, whose last lookup found nothing, and no earlier one did."""
+        places = {f"{host}:{port}": host for host, port in self._without if not self.addresses(host, port)}
+        return sorted({places[server] for server in servers if server in places})
 
     async def look_up(self, net: Any, host: str, port: int, timeout_at: float | None) -> None:
         """Asks anew, and waits for the answer. `timeout_at` is monotonic, in seconds."""
@@ -61,7 +68,9 @@ class Names:
     def _answer(self, place: Place) -> None:
         try:
             self._known[place] = socket.getaddrinfo(*place, 0, socket.SOCK_STREAM)
+            self._without.discard(place)
         except (OSError, UnicodeError) as error:
+            self._without.add(place)
             log.warning("a broker's name has no address", host=place[0], error=str(error), known=place in self._known)
 
 

@@ -15,6 +15,7 @@ from kafka.net.inet import KafkaNetSocket
 from kafka.net.manager import KafkaConnectionManager
 from kafka.net.transport import KafkaSSLTransport
 
+from worker.adapters.kafka import api_versions
 from worker.adapters.kafka.names import known, look_up_and_connect
 
 #: The other side of a TLS handshake has as long (s).
@@ -54,7 +55,9 @@ async def _connect_or_back_off(
     Where a proxy accepts without a broker behind it, it would try again at once, some thousand times a second.
     """
     before = manager._backoff.get(node.node_id)
+    api_versions.choose(manager, made)
     await _connect(manager, node, made, reset_backoff_on_connect=False, timeout_at=timeout_at)
+    api_versions.learn(manager, made)
     if not reset_backoff_on_connect:
         return  # whoever asked for that keeps count
     if made.init_future.succeeded():
@@ -104,5 +107,5 @@ class Network:
     def _note(self, error: Exception) -> None:
         if isinstance(error, SaslAuthenticationFailedError | UnsupportedSaslMechanismError | IllegalSaslStateError):
             self.refusal = error
-        elif "socket disconnected" in str(error):
+        elif api_versions.hung_up(error):
             self.dropped = True

@@ -21,12 +21,20 @@ def check(admin: Admin, settings: Kafka, requests_per_second: float) -> Iterator
     topics = admin.topics(settings.topics)
     partitions = [partition for topic in topics.values() for partition in topic.partitions]
     yield _members(name, group, len(partitions))
+    if group.assignor not in ("", settings.assignor):
+        yield _other_assignor(name, group, settings.assignor)
     yield rights("group", name, group.operations, _NEEDS)
     usable = [partition for topic in topics.values() if topic.problem is None for partition in topic.partitions]
     leaderless = {partition for topic in topics.values() for partition in topic.leaderless}
     readable = [partition for partition in usable if partition not in leaderless]
     yield from _lag(admin, settings, requests_per_second, readable)
     yield from _transactions(admin, readable)
+
+
+def _other_assignor(name: str, group: GroupState, own: str) -> Finding:
+    detail = f"its members share partitions by {group.assignor}, this worker by {own}"
+    remedy = "KAFKA_ASSIGNOR must be the same for all members: correct it, or stop them first"
+    return red("assignor", name, detail, remedy, theirs=group.assignor, ours=own)
 
 
 def _members(name: str, group: GroupState, partitions: int) -> Finding:

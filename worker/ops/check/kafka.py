@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from worker.adapters.kafka.admin import Admin, Cluster, Topic, open_admin
+from worker.adapters.kafka.admin import Admin, Cluster, Topic, UnreadableError, open_admin
 from worker.ops.check import group
 from worker.ops.check.finding import Finding, count, ok, red
 from worker.ops.check.rights import rights
@@ -38,6 +38,10 @@ def _guarded(check: str, subject: str, findings: Iterator[Finding]) -> Iterator[
         yield from findings
     except UnavailableError as error:
         yield red(check, subject, str(error), "the brokers answered before: look at their health and at the network")
+    except UnreadableError as error:
+        yield red(
+            check, subject, str(error), "these brokers are not quite Kafka: report this with their name and version"
+        )
     except FatalError as error:
         yield red(check, subject, str(error), f"grant this user READ on {check} {subject}")
 
