@@ -31,5 +31,7 @@ def collapse(decoded: Sequence[Event | Skipped | Invalid]) -> Batch:
             others.append(at)
             if one.__class__ is Skipped and one.reason == "empty_products" and one.entity is not None:
                 newest.pop(one.entity, None)
+    if len(kinds) == len(newest):
+        return Batch(list(range(len(decoded))), Counter())
     overtaken = Counter(kinds) - Counter(entity.kind for entity in newest)
     return Batch(sorted((*newest.values(), *others)), overtaken)
