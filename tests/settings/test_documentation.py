@@ -14,7 +14,8 @@ def test_the_generated_pages_are_as_the_code_says() -> None:
 
 def test_a_stale_page_is_named_with_the_command_that_renews_it(tmp_path: Path) -> None:
     generator = tmp_path / "generate.py"
-    generator.write_text((ROOT / "docs" / "generate.py").read_text())
+    for name in ("generate.py", "events.md"):  # of that page only the tables are generated
+        (tmp_path / name).write_text((ROOT / "docs" / name).read_text())
     (tmp_path / "configuration.md").write_text("stale")
     command = [sys.executable, str(generator), "--check"]
 

@@ -19,7 +19,7 @@ _NEAR = 0.75
 
 def unknown(environ: Mapping[str, str], names: list[str]) -> Iterator[str]:
     """A warning for each variable with one of our prefixes that nothing reads; it never holds the value."""
-    for name, near in _strangers(environ, names):
+    for name, near in _unknown_variables(environ, names):
         hint = f"; the nearest known variable is {near}" if near is not None else ""
         yield f"{shown(name)}: unknown, so it has no effect{hint}"
 
@@ -27,10 +27,10 @@ def unknown(environ: Mapping[str, str], names: list[str]) -> Iterator[str]:
 def misspelt(variable: str, environ: Mapping[str, str], names: list[str]) -> str | None:
     """The name under which `variable`, or its file, was probably set."""
     meant = (variable, f"{variable}_FILE")
-    return next((shown(name) for name, near in _strangers(environ, names) if near in meant), None)
+    return next((shown(name) for name, near in _unknown_variables(environ, names) if near in meant), None)
 
 
-def _strangers(environ: Mapping[str, str], names: list[str]) -> Iterator[tuple[str, str | None]]:
+def _unknown_variables(environ: Mapping[str, str], names: list[str]) -> Iterator[tuple[str, str | None]]:
     """Every unknown variable with one of our prefixes, and the known one that is near."""
     files = [f"{name}_FILE" for name in names]
     known = {*names, *files}
