@@ -18,6 +18,7 @@ from tests.core.support import (
     box,
     retry_after,
 )
+from worker.core.event import Entity
 from worker.core.outcome import DELIVERED, Outcome
 
 BUDGET = 20.0
