@@ -225,7 +225,8 @@ class Worker:
         if failure is not None:
             log.warning("the last offsets can't be committed; their next owner reads on before", error=str(failure))
         with self._desk.outbox() as outbox:
-            left = outbox.release(list(outbox.owned), "shutdown", self._desk.clock())
+            left = outbox.uncommitted()
+            outbox.release(list(outbox.owned), "shutdown", self._desk.clock())
         log.info(
             "drained",
             seconds=round(self._desk.clock() - started, 3),

@@ -8,6 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from worker.adapters.metrics import Metrics
 from worker.core.ownership import Partition
+from worker.formats.repairs import LABELS
 from worker.ports import PartitionState, Snapshot
 
 REJECTIONS = (
@@ -41,6 +42,9 @@ CONTRACT: dict[str, list[dict[str, str]]] = {
         {"entity": "order", "reason": "no_visit"},
         {"entity": "order", "reason": "parent_order"},
     ],
+    "entities_in_two_partitions_total": [{}],
+    "records_key_mismatch_total": [{}],
+    "events_repaired_total": [{"repair": label} for label in LABELS],
     "events_delivered_total": [{"entity": "cart"}, {"entity": "order"}],
     "events_rejected_total": [
         {"entity": entity, "reason": reason} for entity in ("cart", "order", "unknown") for reason in REJECTIONS

@@ -222,7 +222,7 @@ def test_replacement_in_flight_resets_the_count_even_of_the_last_attempt() -> No
 
 
 def test_a_probe_never_counts() -> None:
-    """Not even where others were answered since: the gate is shut, so it is an outage."""
+    """Not even where others were answered since: the breaker is open, so it is an outage."""
     made = poison(max_attempts=1, dead_letters=True)
     attempt(made, retry_after(100.0))
     answered(made)

@@ -134,6 +134,22 @@ def test_ambiguous_requests_are_remembered_for_ten_seconds_only() -> None:
     assert made.outbox._lanes._late == {}
 
 
+def test_an_entity_that_is_never_quiet_and_often_times_out_is_remembered_in_two_requests() -> None:
+    made = box(window=0.0)
+    made.add(A)
+    for _ in range(200):
+        delivery = made.next()
+        made.add(A)
+        made.settle(delivery, TIMED_OUT)
+        made.add(A)
+        delivery = made.next()
+        made.add(A)
+        made.settle(delivery)
+        assert len(made.outbox._lanes[A].suspects) <= 2
+    made.settle(made.next())
+    assert made.next().confirming
+
+
 def test_a_lost_partition_leaves_nothing_behind() -> None:
     made = box()
     for number in range(1000):

@@ -1,4 +1,4 @@
-"""Drain: waiting events go without their window, nothing starts too late, a shut gate is not waited for."""
+"""Drain: waiting events go without their window, nothing starts too late, an open breaker is not waited for."""
 
 import pytest
 
@@ -18,6 +18,7 @@ from tests.core.support import (
     box,
     retry_after,
 )
+from worker.core.event import Entity
 from worker.core.outcome import DELIVERED, Outcome
 
 BUDGET = 20.0
@@ -153,7 +154,7 @@ def test_a_pause_that_ends_too_late_is_not_waited_for_and_one_that_ends_in_time_
     assert drained(made)
 
 
-def test_with_the_gate_shut_only_what_is_in_flight_is_awaited() -> None:
+def test_of_a_kind_whose_breaker_is_open_only_what_is_in_flight_is_awaited() -> None:
     made = box()
     (late,) = made.start(D)
     made.trip()
@@ -168,7 +169,7 @@ def test_with_the_gate_shut_only_what_is_in_flight_is_awaited() -> None:
 
 
 @pytest.mark.parametrize("answer", [DELIVERED, REJECTED])
-def test_a_late_answer_opens_the_gate_and_the_rest_is_sent(answer: Outcome) -> None:
+def test_a_late_answer_closes_the_breaker_and_the_rest_is_sent(answer: Outcome) -> None:
     made = box()
     (late,) = made.start(D)
     made.trip()
@@ -194,7 +195,7 @@ def test_a_probe_in_flight_is_awaited_and_no_other_follows() -> None:
     assert made.nothing()
 
 
-def test_a_gate_that_shuts_during_the_drain_ends_it() -> None:
+def test_a_breaker_that_opens_during_the_drain_ends_it() -> None:
     made = box()
     for entity in (A, B, C):
         made.add(entity)
@@ -248,3 +249,25 @@ def test_what_is_left_is_released_and_said() -> None:
     assert made.outbox.release([P0], "shutdown", made.now) == 2
     assert made.outbox.counts.released == {"shutdown": 2}
     assert (made.outbox.pending, made.outbox.pending_bytes) == (0, 0)
+
+
+def test_what_is_left_uncommitted_is_what_was_read_whether_it_was_settled_or_not() -> None:
+    """A last commit that failed leaves all of it to the next owner."""
+    made = box()
+    for entity in (A, B):
+        made.send(entity)
+    made.add(C)
+    assert made.outbox.uncommitted() == 3
+    made.outbox.committed({P0: 2}, made.now)
+    assert made.outbox.uncommitted() == 1
+
+
+def test_a_kind_whose_breaker_is_open_does_not_keep_the_other_from_being_sent() -> None:
+    made = box()
+    made.trip()
+    made.add(Entity("order", "a"))
+    made.outbox.drain(made.now, made.now + 20.0)
+    assert not made.outbox.drained(made.now)
+    made.settle(made.take())
+    assert made.outbox.drained(made.now)
+    assert made.outbox.unsettled == 3

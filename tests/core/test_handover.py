@@ -85,10 +85,12 @@ def test_a_drain_sends_once_the_note_is_written() -> None:
     assert made.outbox.drained(made.now)
 
 
-@pytest.mark.parametrize("hindrance", ["time is over", "lease is over", "gate is shut", "asked back", "nothing waits"])
+@pytest.mark.parametrize(
+    "hindrance", ["time is over", "lease is over", "breaker is open", "asked back", "nothing waits"]
+)
 def test_a_drain_does_not_wait_for_a_note_that_would_change_nothing(hindrance: str) -> None:
     made = box(window=0.0, partitions=(P0,))
-    if hindrance == "gate is shut":
+    if hindrance == "breaker is open":
         made.trip()
     made.outbox.assign([P1], made.now)
     if hindrance != "nothing waits":

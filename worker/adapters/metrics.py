@@ -36,6 +36,7 @@ Known = Iterable[tuple[str, ...]]
 HELP: Mapping[str, str] = {
     "events_consumed_total": "Records read.",
     "events_collapsed_total": "Events that a newer one of the same entity replaced before they were sent.",
+    "entities_in_two_partitions_total": "Entities with pending events of two partitions, which have no common order.",
     "events_skipped_total": "Records with nothing to send.",
     "events_repaired_total": "Events that were read in spite of a deviation, once for each kind of it.",
     "records_key_mismatch_total": "Records without a key, or with a key that is not their entity.",
@@ -132,6 +133,11 @@ class _Snapshots(Collector):
             PREFIX + "records_key_mismatch",
             HELP["records_key_mismatch_total"],
             value=counts.key_mismatches.total(),
+        )
+        yield CounterMetricFamily(
+            PREFIX + "entities_in_two_partitions",
+            HELP["entities_in_two_partitions_total"],
+            value=counts.in_two_partitions.total(),
         )
         yield _counter("events_delivered", ["entity"], counts.delivered, kinds)
         pairs = [(entity, reason) for entity in ENTITIES for reason in REJECTION_REASONS]

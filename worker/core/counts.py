@@ -19,6 +19,7 @@ class Counts:
     requests: Counter[tuple[str, str]] = field(default_factory=Counter)  # kind of entity, result
     repaired: Counter[str] = field(default_factory=Counter)  # label of the repair
     key_mismatches: Counter[str] = field(default_factory=Counter)  # topic
+    in_two_partitions: Counter[str] = field(default_factory=Counter)  # topic, of entities
 
     def copy(self) -> "Counts":
         return Counts(*(getattr(self, name).copy() for name in self.__slots__))

@@ -81,8 +81,9 @@ class Slot:
 class Lane:
     """One entity's queue: first come, first sent, one in flight.
 
-    `suspects`: what requests carried that were given up while the API may still act on them. `answers`: this
-    entity's own delivered or rejected requests. `token` names the lane's valid entry in the schedule, 0: none.
+    `suspects`: what requests carried that were given up while the API may still act on them; see `suspect`.
+    `answers`: this entity's own delivered or rejected requests. `token` names the lane's valid entry in the schedule,
+    0: none. `in_two_partitions`: this was counted already.
     """
 
     entity: Entity
@@ -92,6 +93,23 @@ class Lane:
     answers: int = 0
     tried_at: float | None = None
     token: int = 0
+    in_two_partitions: bool = False
+
+    def suspect(self, reading: Reading) -> None:
+        """The API may still act on a request that carried this.
+
+        Two of a partition are remembered, the last one and another: more say no more than that an older state may win.
+        So an entity that is never quiet for long, and often times out, costs no memory.
+        """
+        same = {at for at in self.suspects if at[:2] == reading[:2]} - {reading}
+        if len(same) > 1:
+            self.suspects -= {min(same, key=lambda at: (at.epoch, at.offset))}
+        self.suspects |= {reading}
+
+    def in_another_partition(self, owner: "Ownership") -> bool:
+        """Whether anything of it that is pending is from another partition than the owner's."""
+        slots = [*self.waiting, self.in_flight] if self.in_flight is not None else self.waiting
+        return any(slot.event.owner.partition != owner.partition for slot in slots)
 
     def slot_of(self, owner: "Ownership") -> Slot | None:
         """The waiting slot of that ownership, if any: within a lane there is one at most."""

@@ -86,6 +86,8 @@ class Outbox:
         if slot is not None:
             self._replace(lane, slot, event)
         else:
+            if (lane.waiting or lane.in_flight is not None) and not lane.in_two_partitions:
+                self._look_for_two_partitions(lane, owner)
             slot = Slot(event, now + self.rules.window, self._settling.answers_of_others(lane))
             if lane.waiting:
                 lane.waiting.append(slot)
@@ -294,6 +296,10 @@ class Outbox:
         """Whether a commit is urgent: until it is acknowledged nothing is sent of a partition."""
         return self._owners.unnoted()
 
+    def uncommitted(self) -> int:
+        """How many offsets were read and are not committed."""
+        return sum(owner.uncommitted() for owner in self.owned.values())
+
     def last_committable(self, partitions: Iterable[Partition], now: float) -> dict[Partition, int]:
         """Offsets to commit before these go: what has changed, or has a note that does not hold any more."""
         going = set(partitions)
@@ -447,6 +453,12 @@ class Outbox:
             self._lanes.replan(lane)
         self._settling.supersede(lane, slot, event)
 
+    def _look_for_two_partitions(self, lane: Lane, owner: Ownership) -> None:
+        """Its states are sent in the order in which they are due, and not as they were produced."""
+        if lane.in_another_partition(owner):
+            lane.in_two_partitions = True
+            self.counts.in_two_partitions[owner.partition.topic] += 1
+
     def _empty(self, entity: Entity, owner: Ownership, now: float) -> None:
         """What waits of the partition goes, but for a confirmation; what is in flight is not retried."""
         lane = self._lanes.get(entity)
@@ -470,7 +482,7 @@ class Outbox:
             self._settling.answers[delivery.entity.kind] += 1
             lane.answers += 1
         if outcome.ambiguous:
-            lane.suspects |= {delivery.event.reading}
+            lane.suspect(delivery.event.reading)
         self.pause.observe(outcome, delivery.started_at, now)
 
 

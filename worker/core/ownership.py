@@ -63,6 +63,12 @@ class Ownership:
         """The offset that may be committed: the smallest unsettled one, else the next one to read."""
         return next(iter(self.unsettled), self.position)
 
+    def uncommitted(self) -> int:
+        """How many offsets its next owner reads again."""
+        if self.position is None or self.committed is None:
+            return len(self.unsettled)
+        return max(0, self.position - self.committed)
+
     def caught_up(self, now: float, *, anyway: bool = False) -> bool:
         """It has read what was there when it was assigned (`anyway`: or need not), and a note says that it may send.
 

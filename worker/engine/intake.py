@@ -152,6 +152,9 @@ class Intake:
                     outbox.skip(partition, record.offset, one, now)
                 else:
                     self._refuse(outbox, partition, record, one, now)
+            split = list(outbox.counts.in_two_partitions) if outbox.counts.in_two_partitions else ()
+        if split:
+            self._notices.in_two_partitions(split)
         if given_up is not None:
             _warn_of_another_log(partition, records[0].offset, given_up)
 

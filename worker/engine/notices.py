@@ -1,7 +1,7 @@
 """What records are noticed for though they are read: repairs, and keys that are not the entity's."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -27,6 +27,7 @@ class Notices:
     """Warns of keys once for each topic: the keys are the producer's, and one line says all."""
 
     _warned: set[str] = field(default_factory=set)
+    _warned_of_two: set[str] = field(default_factory=set)
 
     def of(
         self,
@@ -49,6 +50,18 @@ class Notices:
                 mismatches += 1
                 self._warn(partition, records[at])
         return Noticed(Counter(repairs), mismatches) if repairs or mismatches else None
+
+    def in_two_partitions(self, topics: Iterable[str]) -> None:
+        """Entities of these topics had pending events of two partitions. Warns once for each."""
+        for topic in set(topics) - self._warned_of_two:
+            self._warned_of_two.add(topic)
+            log.warning(
+                "events of one cart or order are in two partitions",
+                topic=topic,
+                consequence="they have no common order: an older state may be sent last",
+                remedy="let the producers set the key to the entity, cart:<id> or order:<id>, with one partitioner;"
+                " give topics with the same ids a prefix each (WORKER_ID_PREFIXES)",
+            )
 
     def _warn(self, partition: Partition, record: Record) -> None:
         if partition.topic in self._warned:
