@@ -10,8 +10,20 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from tests.formats.events import ABSENT, PLAIN, cart, cases, checked_out, envelope, order, product, shop_cart
-from tests.formats.events import shop_product, value, vectors
+from tests.formats.events import (
+    ABSENT,
+    PLAIN,
+    cart,
+    cases,
+    checked_out,
+    envelope,
+    order,
+    product,
+    shop_cart,
+    shop_product,
+    value,
+    vectors,
+)
 from tests.formats.test_hostile import places
 from worker.core.event import Event
 from worker.formats import read, schema
@@ -27,7 +39,7 @@ def is_strict(event: Any) -> bool:
 
 def agree(event: Any) -> bool:
     """Whether both say the same of an event that has nothing a schema can't see."""
-    accepted = VALIDATOR.is_valid(event)
+    accepted: bool = VALIDATOR.is_valid(event)
     assert accepted == is_strict(event), f"schema: {accepted}, reading: {read(value(event), STRICT)}"
     return accepted
 
