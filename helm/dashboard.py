@@ -41,9 +41,10 @@ class Panel(NamedTuple):
 
 
 def rate(metric: str, by: str, *more: str) -> tuple[str, str]:
-    """A counter per second, a line for each value of a label."""
+    """A counter per second, a line for each value of the labels."""
     filters = ", ".join((POD, *more))
-    return f"sum by ({by}) (rate(optico_worker_{metric}{{{filters}}}[$__rate_interval]))", f"{{{{{by}}}}}"
+    legend = " ".join(f"{{{{{label}}}}}" for label in by.split(", "))
+    return f"sum by ({by}) (rate(optico_worker_{metric}{{{filters}}}[$__rate_interval]))", legend
 
 
 def total(metric: str) -> str:
@@ -120,6 +121,12 @@ ROWS: dict[str, tuple[Panel, ...]] = {
         Panel("Dead letters",
               "That the dead-letter topic has acknowledged, by reason.",
               "eps", (rate("dead_letters_total", "reason"),)),
+        Panel("Skipped",
+              "Events with nothing to send, by kind and reason. Without a visit the API takes none.",
+              "eps", (rate("events_skipped_total", "entity, reason"),), width=12),
+        Panel("Repaired",
+              "Events that were accepted although the shop wrote them otherwise than it should, by repair.",
+              "eps", (rate("events_repaired_total", "repair"),), width=12),
     ),
     "Target": (
         Panel("Request duration",
@@ -132,8 +139,9 @@ ROWS: dict[str, tuple[Panel, ...]] = {
               "Requests that will be repeated, by what was wrong.",
               "reqps", (rate("retries_total", "reason"),), width=12),
         Panel("Sending paused",
-              "The gate: whether any worker has stopped sending, and why.",
-              "none", ((f"max by (reason) (optico_worker_sending_paused{{{POD}}})", "{{reason}}"),), "states", 12),
+              "The circuit breakers: whether any worker has stopped sending carts or orders, and why.",
+              "none", ((f"max by (entity, reason) (optico_worker_sending_paused{{{POD}}})", "{{entity}} {{reason}}"),),
+              "states", 12),
     ),
     "Kafka": (
         Panel("Lag",
@@ -156,6 +164,10 @@ ROWS: dict[str, tuple[Panel, ...]] = {
               "Time since each worker's poll loop last turned.",
               "s", ((f"time() - max by (pod) (optico_worker_last_poll_timestamp_seconds{{{POD}}} > 0)", "{{pod}}"),),
               red_from=60),
+        Panel("Open transactions",
+              "How long a producer's transaction has held up a partition of the topic. A healthy one's is not seen.",
+              "s", ((f"max by (topic) (optico_worker_open_transaction_seconds{{{POD}, {TOPIC}}})", "{{topic}}"),),
+              width=24, red_from=60),
     ),
     "Saturation": (
         Panel("Pending carts and orders",

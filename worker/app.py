@@ -10,6 +10,7 @@ from types import FrameType
 
 import structlog
 
+from worker.adapters.allocator import give_large_blocks_back
 from worker.adapters.health import HealthServer
 from worker.adapters.http import CartApi
 from worker.adapters.kafka import DeadLetterTopic, GroupConsumer, rebalance_timeout
@@ -51,6 +52,7 @@ _LONGEST_CONNECT_WAIT = 10.0
 
 def main(settings: Settings) -> int:
     """Runs the worker until SIGTERM or SIGINT; returns the exit code. To be called from the main thread."""
+    give_large_blocks_back()
     try:
         worker = Worker(settings)
     except (OSError, ValueError) as error:

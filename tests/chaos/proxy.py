@@ -15,14 +15,15 @@ _NO_LINGER = struct.pack("ii", 1, 0)
 
 
 class Proxy:
-    """Context manager: listens on a free port of 127.0.0.1 and passes everything on to the target.
+    """Context manager: listens on a free port of this machine (`at`) and passes everything on to the target.
 
     Runs on a thread of its own; methods may be called from any. When one side closes, the other is cut at once, so
     that nothing is delivered for a client that has given up. `connections` counts those that were made.
     """
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, *, at: str = "127.0.0.1") -> None:
         self._target = (host, port)
+        self._at = at
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
         self._server: asyncio.Server | None = None
@@ -38,7 +39,7 @@ class Proxy:
 
     @property
     def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
+        return f"[{self._at}]:{self.port}" if ":" in self._at else f"{self._at}:{self.port}"
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -77,7 +78,7 @@ class Proxy:
         self._run(self._break())
 
     async def _listen(self) -> None:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._accept, self._at, 0)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -101,7 +101,7 @@ def test_lists_and_maps_arrive_as_they_were_given(helm: Helm, tmp_path: Path) ->
         "csCartIdFields": ["company_id", "user_id"],
         "idPrefixes": {"shop.carts": "{{ .Release.Name }}-"},
     }
-    found = helm.render(LEAST, {"worker": worker})
+    found = helm.render(LEAST, {"worker": worker, "kafka": {"topics": ["{{ .Release.Namespace }}.carts"]}})
     loaded = settings(found, one(found, "Deployment")["spec"]["template"]["spec"], tmp_path).worker
     assert loaded.order_status_map == worker["orderStatusMap"]
     assert loaded.cs_cart_id_fields == ("company_id", "user_id")

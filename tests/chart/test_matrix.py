@@ -79,6 +79,8 @@ def test_every_user_is_told_what_to_do_next(helm4: Helm, path: Path) -> None:
         ({"replicas": 0}, "replicas is 0: nothing is read"),
         ({"prometheusRule": {"enabled": True}}, "podMonitor.enabled is false: see to it"),
         ({"prometheusRule": {"enabled": True}}, "prometheusRule.runbookUrl is docs/alerts.md: alerts link to nothing"),
+        ({"prometheusRule": {"enabled": True}}, "prometheusRule.quietAfter is not set: nobody is told when the shop"),
+        ({"worker": {"rejectionLimit": 0}}, "worker.rejectionLimit is 0: sending is never paused"),
         ({}, "prometheusRule.enabled is false: nobody is told"),
     ],
     ids=str,

@@ -213,3 +213,59 @@ def test_nobody_is_told_of_workers_that_are_not_wanted(helm: Helm, values: Any, 
     alerts = {rule.get("alert") for group in found["spec"]["groups"] for rule in group["rules"]}
     assert ("OpticoWorkerNoMembers" in alerts) is told
     assert "OpticoWorkerPollLoopStale" in alerts
+
+
+def alerts(helm: Helm, *values: Any) -> dict[str, Any]:
+    """By name, as the chart ships them."""
+    found = one(helm.render(LEAST, {"prometheusRule": {"enabled": True}}, *values), "PrometheusRule")
+    return {rule["alert"]: rule for group in found["spec"]["groups"] for rule in group["rules"] if "alert" in rule}
+
+
+def test_silence_is_told_only_where_a_time_is_given_for_it(helm: Helm) -> None:
+    quiet = {"OpticoWorkerNoEvents", "OpticoWorkerNoOrders"}
+    assert not quiet & set(alerts(helm))
+    told = alerts(helm, {"prometheusRule": {"quietAfter": "90m"}})
+    for name in quiet:
+        assert "[90m] offset 1w" in told[name]["expr"]
+        assert "for 90m" in told[name]["annotations"]["description"]
+
+
+def test_alerts_know_the_bounds_of_the_release(helm: Helm) -> None:
+    bounds = {"maxPending": 1000, "maxPendingBytes": 16777216}
+    expr = alerts(helm, {"worker": bounds})["OpticoWorkerPausedNearBounds"]["expr"]
+    assert "optico_worker_pending_entities / 1000 > 0.7" in expr
+    assert "optico_worker_pending_bytes / 16777216 > 0.7" in expr
+
+
+#: Half of the events are rejected.
+REJECTED = {
+    "events_consumed_total{namespace='shop', job='a', topic='a'}": "0+10x40",
+    "events_rejected_total{namespace='shop', job='a', entity='cart', reason='other_error'}": "0+5x40",
+}
+
+
+@pytest.mark.parametrize(
+    ("limit", "said"),
+    [(20, ""), (0, " WORKER_REJECTION_LIMIT is 0: sending is never paused, however many are rejected.")],
+)
+def test_the_alert_about_rejections_says_where_they_never_pause_sending(
+    helm4: Helm, tmp_path: Path, limit: int, said: str
+) -> None:
+    alert = alerts(helm4, {"worker": {"rejectionLimit": limit}})["OpticoWorkerRejections"]
+    (tmp_path / "rules.yaml").write_text(json.dumps({"groups": [{"name": "one", "rules": [alert]}]}), encoding="utf-8")
+    expected = {
+        "exp_labels": {"namespace": "shop", "job": "a", "severity": "warning"},
+        "exp_annotations": {
+            **alert["annotations"],
+            "description": f"a in shop: 50% of the events of the last 15 minutes will not reach Optico.{said}",
+        },
+    }
+    case = unit_test(REJECTED, []) | {
+        "alert_rule_test": [{"eval_time": "30m", "alertname": alert["alert"], "exp_alerts": [expected]}]
+    }
+    del case["promql_expr_test"]
+    tests = {"rule_files": ["rules.yaml"], "evaluation_interval": "1m", "tests": [case]}
+    (tmp_path / "unit.yaml").write_text(json.dumps(tests), encoding="utf-8")
+    tool = [program("promtool"), "test", "rules", "unit.yaml"]
+    answer = subprocess.run(tool, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stdout + answer.stderr

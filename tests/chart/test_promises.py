@@ -402,7 +402,12 @@ def test_helm_test_runs_the_workers_own_check(helm: Helm) -> None:
     pod = one(helm.render(LEAST), "Pod", "-check")
     assert pod["metadata"]["annotations"]["helm.sh/hook"] == "test"
     assert pod["spec"]["restartPolicy"] == "Never"
-    assert own_container(pod["spec"])["args"] == ["check"]
+    assert own_container(pod["spec"])["args"] == ["check", "--key"]
+
+
+def test_helm_test_posts_no_key_where_that_is_not_wanted(helm: Helm) -> None:
+    pod = one(helm.render(LEAST, {"helmTest": {"tryKey": False, "args": ["--json"]}}), "Pod", "-check")
+    assert own_container(pod["spec"])["args"] == ["check", "--json"]
 
 
 def pod_metadata(found: list[Document]) -> dict[str, Document]:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.docs.blocks import PAGES, ROOT, SHELL, blocks
 from tests.docs.test_links import prose
+from tests.monitoring.exposed import AWAITED
 from worker.adapters.metrics import LABELS, PREFIX, Metrics
 from worker.cli import cli
 from worker.ports import Snapshot
@@ -87,6 +88,7 @@ def test_metrics_that_are_named_with_their_prefix_exist(page: Any) -> None:
     nothing = Snapshot.nothing()
     families = {family.name: family.type for family in Metrics(lambda: nothing, topics=("carts",)).registry.collect()}
     known = {f"{name}{'_total' if kind == 'counter' else ''}" for name, kind in families.items()}
+    known |= set(AWAITED)
     known |= {f"{name}{suffix}" for name, kind in families.items() if kind == "histogram" for suffix in _HISTOGRAM}
     named = set(re.findall(rf"\b{PREFIX}[a-z_]+[a-z]\b(?!:)", page.read_text("utf-8")))
 

@@ -1,14 +1,14 @@
-"""Valid events to change, and the test vectors."""
+"""Valid events to change, the test vectors and the cases."""
 
 import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from worker.core.event import Event, Invalid, Skipped
-from worker.formats import ReadConfig, encode, read
+from worker.formats import Form, ReadConfig, encode, read
 
-DEFAULT = ReadConfig()
-KEY = "k"
+PLAIN = ReadConfig()
+_VECTORS = Path(__file__).parents[1] / "vectors"
 
 
 class _Absent:
@@ -26,12 +26,30 @@ class Vector(NamedTuple):
     form: list[tuple[str, str]]
 
 
+class Case(NamedTuple):
+    """A record as shops write it, and what has to become of it: `right`."""
+
+    name: str
+    value: bytes
+    right: dict[str, Any]
+
+
 def vectors() -> list[Vector]:
-    file = Path(__file__).parents[1] / "vectors" / "forms.json"
     return [
         Vector(case["name"], case["value"].encode(), case["path"], [(name, value) for name, value in case["form"]])
-        for case in json.loads(file.read_text())
+        for case in json.loads((_VECTORS / "forms.json").read_text())
     ]
+
+
+def cases() -> list[Case]:
+    found = []
+    for expected in sorted((_VECTORS / "cases").glob("*.expected.json")):
+        name = expected.name.removesuffix(".expected.json")
+        (record,) = [
+            expected.with_name(name + end) for end in (".json", ".bin") if expected.with_name(name + end).exists()
+        ]
+        found.append(Case(name, record.read_bytes(), json.loads(expected.read_text())["right"]))
+    return found
 
 
 def product(**changes: Any) -> dict[str, Any]:
@@ -57,34 +75,61 @@ def shop_cart(**changes: Any) -> dict[str, Any]:
 
 
 def envelope(**changes: Any) -> dict[str, Any]:
-    event = {"source": "cs-cart", "visit_id": "v1", "currency": "EUR", "cart": shop_cart()}
-    return _changed(event, changes)
+    """A CS-Cart cart in its envelope."""
+    return _changed({"source": "cs-cart", "visit_id": "v1", "currency": "EUR", "cart": shop_cart()}, changes)
+
+
+def checked_out(**changes: Any) -> dict[str, Any]:
+    """A CS-Cart order in its envelope; the changes are the order's own."""
+    return envelope(status="Completed", cart=shop_cart(**{"order_id": "1001"} | changes))
 
 
 def value(event: Any) -> bytes:
-    return json.dumps(event).encode()
+    return event if isinstance(event, bytes) else json.dumps(event).encode()
 
 
-def outcome_of(event: Any, config: ReadConfig = DEFAULT) -> Event | Skipped | Invalid:
-    return read(value(event), config)
+def outcome(event: Any, config: ReadConfig = PLAIN, recorded_at: int = -1) -> Event | Skipped | Invalid:
+    return read(value(event), config, recorded_at)
 
 
-def form(event: Any, config: ReadConfig = DEFAULT) -> dict[str, str]:
-    """What is sent for an event, which has to be valid, without the key."""
-    outcome = outcome_of(event, config)
-    assert isinstance(outcome, Event), outcome
-    pairs = encode(value(event), config, KEY).pairs()
-    assert len(pairs) == len(dict(pairs))
-    assert pairs[0] == ("key", KEY)
-    return dict(pairs[1:])
+def sent(event: Any, config: ReadConfig = PLAIN) -> Event:
+    """The event of a record, which has to be valid."""
+    found = outcome(event, config)
+    assert isinstance(found, Event), found
+    return found
 
 
-def assert_invalid(event: Any, path: str, problem: str, config: ReadConfig = DEFAULT) -> Invalid:
-    outcome = outcome_of(event, config)
-    assert isinstance(outcome, Invalid), outcome
-    assert (outcome.reason, outcome.path) == ("invalid_event", path)
-    assert problem in outcome.problem
-    return outcome
+def encoded(event: Any, config: ReadConfig = PLAIN, key: str = "k") -> Form:
+    sent(event, config)
+    return encode(value(event), config, key)
+
+
+def form(event: Any, config: ReadConfig = PLAIN) -> dict[str, str]:
+    """What is sent for an event, which has to be valid, but for the key."""
+    first, *parameters = encoded(event, config).pairs()
+    assert first == ("key", "k")
+    assert len(parameters) == len(dict(parameters))
+    return dict(parameters)
+
+
+def details(event: Any, config: ReadConfig = PLAIN) -> dict[str, str]:
+    """What is sent of the first product's details, by the end of its name."""
+    prefix = "products[0][details]"
+    return {name.removeprefix(prefix): item for name, item in form(event, config).items() if name.startswith(prefix)}
+
+
+def repairs(event: Any, config: ReadConfig = PLAIN) -> set[str]:
+    found = outcome(event, config)
+    assert not isinstance(found, Invalid), found
+    return set(found.repairs)
+
+
+def assert_invalid(event: Any, path: str, problem: str = "", config: ReadConfig = PLAIN) -> Invalid:
+    found = outcome(event, config)
+    assert isinstance(found, Invalid), found
+    assert (found.reason, found.path) == ("invalid_event", path)
+    assert problem in found.problem
+    return found
 
 
 def nested(depth: int) -> list[Any]:

@@ -10,7 +10,14 @@ ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "helm" / "optico-worker" / "files" / "rules"
 RUNBOOK_URL = "https://example.com/alerts"
 #: What the chart fills in.
-FILLED_IN = {"__MAX_REPLICAS__": "4", "__RUNBOOK_URL__": RUNBOOK_URL}
+FILLED_IN = {
+    "__MAX_REPLICAS__": "4",
+    "__MAX_PENDING__": "50000",
+    "__MAX_PENDING_BYTES__": "67108864",
+    "__QUIET_AFTER__": "2h",
+    "__REJECTION_LIMIT__": "20",
+    "__RUNBOOK_URL__": RUNBOOK_URL,
+}
 
 
 @dataclass(frozen=True)

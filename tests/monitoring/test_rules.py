@@ -10,7 +10,7 @@ import yaml
 
 from tests.monitoring.exposed import KNOWN
 from tests.monitoring.promql import labels
-from tests.monitoring.rules import ALERTS, FOLDER, RULES, RUNBOOK_URL, Rule, write_rules
+from tests.monitoring.rules import ALERTS, FILLED_IN, FOLDER, RULES, RUNBOOK_URL, Rule, write_rules
 from tests.monitoring.runbook import PAGE, anchor
 from tests.monitoring.tools import program
 
@@ -80,7 +80,7 @@ def test_the_page_has_the_severity_of_each_alert() -> None:
     assert rows == {alert.name: alert.labels["severity"] for alert in ALERTS}
 
 
-def test_the_chart_fills_in_nothing_but_the_two_placeholders() -> None:
+def test_the_chart_fills_in_nothing_but_the_known_placeholders() -> None:
     """The files have no templating of their own beyond Prometheus' `{{ $labels.x }}` in texts."""
     placeholders = {word for file in FOLDER.glob("*") for word in re.findall(r"__\w+?__", file.read_text())}
-    assert placeholders == {"__MAX_REPLICAS__", "__RUNBOOK_URL__"}
+    assert placeholders == set(FILLED_IN)

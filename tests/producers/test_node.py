@@ -47,7 +47,7 @@ def test_each_state_is_written_with_its_key_and_visit(
     assert written.outcomes("cart:43") == [("skipped", "no_visit")]
     one, two = written.of("cart:42")
     assert (one["visit_id"], one["is_logged_in"], one["products[0][details][Size]"]) == (VISIT, "0", "Large")
-    assert ("products[1][id]" in one, two["products[1][price]"]) == (False, "0.3")
+    assert ("products[1][id]" in one, two["products[1][price]"]) == (False, "19.99")
     orders = written.of("order:1001")
     assert [(order["status"], "products[1][id]" in order) for order in orders] == [
         ("Open", True),

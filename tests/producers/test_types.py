@@ -82,7 +82,7 @@ def test_generated_typescript_takes_what_the_worker_takes(node: str, packages: P
 
 
 def test_generated_python_makes_events_that_need_no_repair(folder: Path, datamodel_codegen: Sequence[str]) -> None:
-    options = ["--input-file-type", "jsonschema", "--output-model-type", "pydantic_v2.BaseModel", "--use-annotated"]
+    options = ["--output-model-type", "pydantic_v2.BaseModel", "--use-annotated"]
     run(folder, *datamodel_codegen, "--input", "events.schema.json", "--output", "event_types.py", *options)
     spec = importlib.util.spec_from_file_location("event_types", folder / "event_types.py")
     assert spec is not None

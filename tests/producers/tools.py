@@ -62,7 +62,8 @@ def datamodel_codegen() -> Sequence[str]:
         _run([*command, "--python", sys.executable, "-r", str(lock)], folder, "datamodel-code-generator")
 
     packages = _cached("types", [lock], make) / "packages"
-    return ("env", f"PYTHONPATH={packages}", sys.executable, "-m", "datamodel_code_generator")
+    start = "from datamodel_code_generator.__main__ import main; sys.exit(main())"
+    return (sys.executable, "-c", f"import sys; sys.path.insert(0, {str(packages)!r}); {start}")
 
 
 def _cached(name: str, given: Sequence[Path], make: Callable[[Path], None]) -> Path:

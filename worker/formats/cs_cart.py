@@ -41,7 +41,7 @@ def draft(tree: Mapping[str, Any], reading: Reading) -> Draft:
         tree.get("visit_id"),
         cart.get("products", ABSENT),
         _status(tree, cart, reading) if is_order else None,
-        _is_logged_in(cart.get("user_data")),
+        is_logged_in(cart.get("user_data")),
         tree.get("call_id"),
         tree.get("agent"),
         tree.get("occurred_at"),
@@ -108,8 +108,8 @@ def _status(tree: Mapping[str, Any], cart: Mapping[str, Any], reading: Reading) 
     return reading.config.default_order_status if values.text(status) is None else status
 
 
-def _is_logged_in(user: Any) -> int:
-    """Whether the cart belongs to a registered user. A guest's `user_data` is empty, or holds what the guest typed."""
+def is_logged_in(user: Any) -> int:
+    """1 if the cart belongs to a registered user, else 0: a guest's `user_data` is empty, or holds what was typed."""
     if not user:
         return 0
     if isinstance(user, dict):

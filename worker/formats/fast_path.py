@@ -1,4 +1,4 @@
-"""Usual native events, parsed and checked in one go by msgspec.
+"""Usual events, parsed and checked in one go by msgspec.
 
 The fast path never accepts what the full path would read otherwise; it returns None when it is unsure. So no rule has
 its home here. It runs for every record: a call or an attribute more is a tenth of what it costs.
@@ -10,23 +10,30 @@ from msgspec import DecodeError
 from msgspec.json import Decoder
 
 from worker.core.event import Event
-from worker.formats import complete, cutting, nesting, number, timestamp, values
+from worker.formats import complete, cs_cart_fast_path, cutting, nesting, number, timestamp, values
 from worker.formats.config import ReadConfig
-from worker.formats.model import Cart, Order, Product
+from worker.formats.model import Cart, Content, Order, Product
 
 #: Raises msgspec's DecodeError, ValueError or RecursionError.
 parse: Final = Decoder(Cart | Order).decode
 _CENTS_AT_MOST: Final = 1e13
+#: No finite number has more digits.
+_BEYOND: Final = 10**308
 #: Currencies that were seen: three letters each, so there are not many.
 _currencies: Final[set[str]] = {"EUR"}
 
 
-def read(value: bytes, config: ReadConfig, recorded_at: int) -> Event | None:  # noqa: C901, PLR0911 (each is a doubt)
+def read(value: bytes, config: ReadConfig, recorded_at: int) -> Event | None:
     """What the event means; None: the full path decides. `recorded_at`: see `worker.formats.read`. Never raises."""
     try:
-        content = parse(value)
+        content: Content | None = parse(value)
     except (DecodeError, ValueError, RecursionError):
-        return None
+        content = cs_cart_fast_path.parse(value, config) if cs_cart_fast_path.MARK in value else None
+    return None if content is None else _checked(content, len(value), config, recorded_at)
+
+
+def _checked(content: Content, size: int, config: ReadConfig, recorded_at: int) -> Event | None:  # noqa: C901, PLR0911
+    """The event of a content, if it needs no repair. Each `return None` is a doubt. `size`: bytes of the value."""
     products = content.products
     if not products or content.visit_id.strip() in values.NO_VISIT:
         return None
@@ -35,23 +42,22 @@ def read(value: bytes, config: ReadConfig, recorded_at: int) -> Event | None:  #
     call_id = content.call_id
     if call_id is not None and (call_id.__class__ is str or call_id == 0):
         return None
-    fits = len(value) <= config.limits.small
+    fits = size <= config.limits.small
     for product in products:
-        price, details = product.price, product.details
-        if product.quantity.__class__ is str and not _is_usual_quantity(product):
+        quantity, price, details = product.quantity, product.price, product.details
+        if not (-_BEYOND < quantity < _BEYOND if isinstance(quantity, int) else _is_usual_quantity(product, quantity)):
             return None
         # In whole cents a float has at most 14 significant digits, which its value tells at a fifth of the cost.
-        if price.__class__ is not int and not (
-            (
-                price.__class__ is float
-                and -_CENTS_AT_MOST < price < _CENTS_AT_MOST
-                and int(price * 100 + 0.5) / 100 == price
-            )
-            or _is_usual_price(product)
+        if (
+            isinstance(price, float)
+            and -_CENTS_AT_MOST < price < _CENTS_AT_MOST
+            and int(price * 100 + 0.5) / 100 == price
         ):
+            pass
+        elif not _is_usual_price(product, price):
             return None
-        if details is not None and details.__class__ is not str and nesting.is_nested(details):
-            fits = fits and len(value) <= config.limits.small_nested
+        if details is not None and not isinstance(details, str) and nesting.is_nested(details):
+            fits = fits and size <= config.limits.small_nested
             if not nesting.is_within(nesting.DEEPEST, details):
                 return None
     if not (fits or cutting.fits(content, config.limits)):
@@ -73,18 +79,19 @@ def _is_usual_currency(currency: str | None, config: ReadConfig) -> bool:
     return usual
 
 
-def _is_usual_quantity(product: Product) -> bool:
+def _is_usual_quantity(product: Product, quantity: str) -> bool:
     """Whether a quantity that is a text needs no repair; it is in its final form then."""
-    read = number.read(product.quantity, whole=True)
+    read = number.read(quantity, whole=True)
     if read is None or read.repaired or not read.is_whole:
         return False
     product.quantity = read.text
     return True
 
 
-def _is_usual_price(product: Product) -> bool:
-    """Whether a price that is no integer needs no repair; a text is in its final form then."""
-    price = product.price
+def _is_usual_price(product: Product, price: float | str) -> bool:
+    """Whether a price needs no repair; a text is in its final form then."""
+    if isinstance(price, int):
+        return -_BEYOND < price < _BEYOND
     if isinstance(price, float):
         return not number.is_long(price)
     read = number.read(price)

@@ -58,13 +58,18 @@ def _unwrapped(tree: dict[str, Any], reading: Reading, layers: int) -> Outcome:
         reading.value, reading.config, reading.recorded_at, reading.at, repairs=reading.repairs.copy()
     )
     outcome = _of_object(tree, as_it_stands)
-    if isinstance(outcome, Event):
+    if isinstance(outcome, Event) or (isinstance(outcome, Skipped) and _has_lines(tree)):
         return outcome
     if layers == envelope.MOST:
         return Invalid("invalid_event", "unknown", "", f"expected at most {envelope.MOST} envelopes around an event")
     reading.repaired("envelope", reading.at + wrapped.field)
     reading.at += f"{wrapped.field}."
     return _of_value(wrapped.content, reading, layers + 1)
+
+
+def _has_lines(tree: dict[str, Any]) -> bool:
+    """Whether an object is an event rather than the attributes of an envelope, which may have the fields of one."""
+    return "products" in tree or "cart" in tree
 
 
 def _of_object(tree: dict[str, Any], reading: Reading) -> Outcome:
@@ -177,7 +182,8 @@ def _content(draft: Draft, products: Callable[[], list[Product]], reading: Readi
 def _currency(value: Any, reading: Reading) -> str | None:
     if value is None and reading.config.default_currency is not None:
         return None
-    currency = value.strip().upper() if isinstance(value, str) else ""
+    # Upper case turns some other characters into letters A-Z.
+    currency = value.strip().upper() if isinstance(value, str) and value.isascii() else ""
     if not values.is_currency(currency):
         reading.refuse("currency", "expected three letters A-Z")
     if currency != value:

@@ -15,7 +15,7 @@ Details = str | dict[str, Any] | list[Any]
 class Product(Struct, gc=False):
     """A line of a cart or an order (Cart API, Products object)."""
 
-    id: str | int | float
+    id: NotEmpty | int | float
     name: NotEmpty
     quantity: int | str
     price: int | float | str

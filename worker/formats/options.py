@@ -7,7 +7,6 @@ from worker.formats import values
 from worker.formats.draft import Reading
 
 _FIELDS: Final = ("options", "product_options")
-_EMPTY: Final[tuple[Any, ...]] = (None, "", False, [], {})
 
 
 def details(product: Mapping[str, Any], path: Callable[[], str], reading: Reading) -> Any:
@@ -31,8 +30,12 @@ def _fields(product: Mapping[str, Any]) -> list[tuple[str, Any]]:
     found = [(name, product.get(name)) for name in _FIELDS]
     if isinstance(extra, dict):
         found += [(f"extra.{name}", extra.get(name)) for name in _FIELDS]
-    filled = [(name, options) for name, options in found if options not in _EMPTY]
+    filled = [(name, options) for name, options in found if not _is_empty(options)]
     return filled or [(name, options) for name, options in found if options is False]
+
+
+def _is_empty(options: Any) -> bool:
+    return values.is_nothing(options) or options in ([], {})
 
 
 def _has_names(options: Any) -> bool:

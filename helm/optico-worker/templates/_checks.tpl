@@ -174,8 +174,10 @@ autoscaling.keda.fallback.replicas is {{ int $keda.fallback.replicas }}, more th
 worker.orderStatusMap has the status {{ . }}, which is how YAML reads Y, N, yes, no, on and off: put the status in quotes.
 {{- end }}
 {{- end }}
+{{- $topics := list }}
+{{- range .Values.kafka.topics }}{{ $topics = append $topics (tpl . $) }}{{ end }}
 {{- range $topic, $_ := .Values.worker.idPrefixes }}
-{{- if not (has $topic $.Values.kafka.topics) }}
+{{- if not (has $topic $topics) }}
 worker.idPrefixes names {{ $topic }}, which is not one of kafka.topics: correct the one or the other.
 {{- end }}
 {{- end }}

@@ -1,6 +1,12 @@
 {{- /* A rule file's groups, with what the chart fills in. */ -}}
 {{- define "optico-worker.ruleFile" -}}
-{{- .text | replace "__RUNBOOK_URL__" .context.Values.prometheusRule.runbookUrl | replace "__MAX_REPLICAS__" (include "optico-worker.maxReplicas" .context) }}
+{{- $values := .context.Values }}
+{{- $text := .text | replace "__RUNBOOK_URL__" $values.prometheusRule.runbookUrl | replace "__MAX_REPLICAS__" (include "optico-worker.maxReplicas" .context) }}
+{{- $text = $text | replace "__QUIET_AFTER__" $values.prometheusRule.quietAfter }}
+{{- range $placeholder, $value := dict "__MAX_PENDING__" "maxPending" "__MAX_PENDING_BYTES__" "maxPendingBytes" "__REJECTION_LIMIT__" "rejectionLimit" }}
+{{- $text = $text | replace $placeholder (get $values.worker $value | int64 | toString) }}
+{{- end }}
+{{- $text }}
 {{- end }}
 
 {{- /* Matchers of the series that the rules speak of; empty: of every worker that Prometheus knows. */ -}}
@@ -29,6 +35,7 @@
 {{- $values := .Values.prometheusRule }}
 {{- $matchers := include "optico-worker.ruleMatchers" . }}
 {{- $disabled := $values.disabled }}
+{{- if not $values.quietAfter }}{{ $disabled = concat $disabled (list "OpticoWorkerNoEvents" "OpticoWorkerNoOrders") }}{{ end }}
 {{- if eq (include "optico-worker.minReplicas" . | int) 0 }}{{ $disabled = append $disabled "OpticoWorkerNoMembers" }}{{ end }}
 {{- $groups := list }}
 {{- range $path, $_ := .Files.Glob "files/rules/*.yaml" }}

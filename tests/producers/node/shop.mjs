@@ -6,7 +6,7 @@ const events = new Events(brokers.split(","), topic);
 
 const cookies = { optico_visitId: "3617898c651df0f8617f70a0" };
 const trousers = { sku: "31", name: "Corduroy trousers", quantity: 2, cents: 3000, options: { Size: "Large" } };
-const gift = { sku: "32", name: "L'été, 12 €", quantity: 1, cents: 30 };
+const gift = { sku: "32", name: "L'été, 12 €", quantity: 1, cents: 1999 };
 
 const guest = { id: 42, currency: "EUR", lines: [trousers] };
 events.write(cartEvent(guest, visitOf(cookies)));

@@ -20,7 +20,7 @@ from kafka.record.default_records import DefaultRecordBatch
 
 #: Set in each byte of a number that another byte follows.
 _MORE = 0x80
-_CHUNK = 1024 * 1024
+_CHUNK = 512 * 1024
 _XERIAL_MAGIC, _XERIAL_HEADER = b"\x82SNAPPY\x00", 16
 _READERS: dict[int, Callable[[memoryview], Any]] = {
     DefaultRecordBatch.CODEC_GZIP: lambda data: gzip.GzipFile(fileobj=BytesIO(data)),

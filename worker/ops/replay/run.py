@@ -11,6 +11,7 @@ from types import FrameType
 from typing import Any, TextIO, cast
 
 from worker.adapters import logs
+from worker.adapters.allocator import give_large_blocks_back
 from worker.adapters.kafka.admin import open_admin
 from worker.adapters.kafka.replay import PartitionReader
 from worker.core.event import Entity
@@ -60,6 +61,7 @@ def alongside(settings: Settings, order: Order, *, as_json: bool) -> bool:
     Blocks until it is done, or stopped by SIGINT, SIGTERM or SIGHUP. Raises UsageError, CommandError, UnavailableError,
     FatalError.
     """
+    give_large_blocks_back()
     logs.configure(settings.worker.log_level, "console", stream=cast("TextIO", _Stderr()), secrets=settings.secrets)
     with open_admin(settings.kafka) as admin:
         range_ = spans(admin, settings.kafka, order.start, order.stop, order.selection)
