@@ -81,6 +81,7 @@ class Worker:
             max_pending_bytes=own.max_pending_bytes,
             large_at_once=at_once(optico.max_concurrency),
             max_attempts=own.max_attempts,
+            rejection_limit=own.rejection_limit,
             dead_letters=kafka.dlq_topic is not None,
         )
         self._desk = desk = Desk(Outbox(rules))
@@ -103,7 +104,9 @@ class Worker:
             ca_file=optico.ca_file,
             max_connection_age=optico.max_connection_age_seconds,
         )
-        self._sender = Sender(desk, self._api, optico.api_key, encoder(reading), metrics, self._warn)
+        self._sender = Sender(
+            desk, self._api, optico.api_key, encoder(reading), metrics, self._warn, rules.dead_letters
+        )
         self._http = HealthServer(
             own.http_host,
             own.http_port,

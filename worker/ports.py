@@ -59,7 +59,10 @@ class PartitionState:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The worker at one moment. Durations in seconds, points in time in UNIX seconds (0: never)."""
+    """The worker at one moment. Durations in seconds, points in time in UNIX seconds (0: never).
+
+    `sending_paused` holds kinds with the reason.
+    """
 
     counts: Counts
     pending: int
@@ -69,7 +72,7 @@ class Snapshot:
     oldest_unsettled: float
     partitions: Mapping[Partition, PartitionState]
     intake_paused: frozenset[str]
-    sending_paused: frozenset[str]
+    sending_paused: frozenset[tuple[str, str]]
     rebalances: Counter[str]
     commits: Counter[str]
     polled_at: float
@@ -77,8 +80,7 @@ class Snapshot:
     @classmethod
     def nothing(cls) -> "Snapshot":
         """A worker that has done nothing yet."""
-        none: frozenset[str] = frozenset()
-        return cls(Counts(), 0, 0, 0, 0, 0.0, {}, none, none, Counter(), Counter(), 0.0)
+        return cls(Counts(), 0, 0, 0, 0, 0.0, {}, frozenset(), frozenset(), Counter(), Counter(), 0.0)
 
 
 class TooLarge(NamedTuple):

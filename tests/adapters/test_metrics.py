@@ -20,12 +20,27 @@ REJECTIONS = (
     "payload_too_large",
     "attempts_exhausted",
 )
-RETRIES = ("timeout", "connection", "http_5xx", "http_429", "http_other", "bad_response", "invalid_api_key")
+RETRIES = (
+    "timeout",
+    "connection",
+    "http_5xx",
+    "http_429",
+    "http_other",
+    "bad_response",
+    "invalid_api_key",
+    "rejections",
+)
 #: The contract: name without prefix, and the label sets that are known beforehand.
 CONTRACT: dict[str, list[dict[str, str]]] = {
     "events_consumed_total": [{"topic": "carts"}, {"topic": "orders"}],
     "events_collapsed_total": [{"entity": "cart"}, {"entity": "order"}],
-    "events_skipped_total": [{"reason": "tombstone"}, {"reason": "empty_products"}],
+    "events_skipped_total": [
+        {"entity": "unknown", "reason": "tombstone"},
+        {"entity": "cart", "reason": "empty_products"},
+        {"entity": "cart", "reason": "no_visit"},
+        {"entity": "order", "reason": "no_visit"},
+        {"entity": "order", "reason": "parent_order"},
+    ],
     "events_delivered_total": [{"entity": "cart"}, {"entity": "order"}],
     "events_rejected_total": [
         {"entity": entity, "reason": reason} for entity in ("cart", "order", "unknown") for reason in REJECTIONS
@@ -46,7 +61,11 @@ CONTRACT: dict[str, list[dict[str, str]]] = {
     "oldest_unsettled_seconds": [{}],
     "assigned_partitions": [{}],
     "intake_paused": [{"reason": reason} for reason in ("max_pending", "max_pending_bytes", "dead_letter")],
-    "sending_paused": [{"reason": reason} for reason in ("outage", "invalid_api_key", "retry_after")],
+    "sending_paused": [
+        {"entity": entity, "reason": reason}
+        for entity in ("cart", "order")
+        for reason in ("outage", "invalid_api_key", "rejections", "retry_after")
+    ],
     "rebalances_total": [{"kind": kind} for kind in ("assigned", "revoked", "lost")],
     "commits_total": [{"result": result} for result in ("success", "failure")],
     "last_poll_timestamp_seconds": [{}],
@@ -106,7 +125,7 @@ def test_what_is_counted_and_measured_shows() -> None:
     snapshot = Snapshot.nothing()
     snapshot.counts.rejected["unknown", "malformed_json"] += 2
     snapshot.counts.consumed["surprise"] += 1
-    metrics = a_worker(replace(snapshot, sending_paused=frozenset({"outage"}), commits=Counter(failure=3)))
+    metrics = a_worker(replace(snapshot, sending_paused=frozenset({("cart", "outage")}), commits=Counter(failure=3)))
     metrics.request("cart", 0.03)
     metrics.delivered("order", 0.7)
     samples = scrape(metrics)
@@ -116,8 +135,8 @@ def test_what_is_counted_and_measured_shows() -> None:
 
     assert value("events_rejected_total", entity="unknown", reason="malformed_json") == 2
     assert value("events_consumed_total", topic="surprise") == 1
-    assert value("sending_paused", reason="outage") == 1
-    assert value("sending_paused", reason="retry_after") == 0
+    assert value("sending_paused", entity="cart", reason="outage") == 1
+    assert value("sending_paused", entity="order", reason="outage") == 0
     assert value("commits_total", result="failure") == 3
     assert value("request_duration_seconds_bucket", entity="cart", le="0.05") == 1
     assert value("event_delivery_seconds_count", entity="order") == 1

@@ -24,6 +24,7 @@ from tests.core.world import (
     POISONABLE,
     REJECTED,
     SESSION_TIMEOUT,
+    SUSPENDED,
     TIMED_OUT,
     WANDERER,
     Api,
@@ -34,8 +35,9 @@ from tests.core.world import (
     home,
 )
 from worker.core.batch import collapse
-from worker.core.event import Entity, Event, Invalid, Skipped
-from worker.core.lane import Delivery, Slot
+from worker.core.circuit_breaker import TripReason
+from worker.core.event import Entity, Event, Invalid, Kind, Skipped
+from worker.core.lane import Delivery, QueuedEvent, Slot
 from worker.core.letters import Letter
 from worker.core.outbox import Outbox
 from worker.core.outcome import DELIVERED, Outcome, Result
@@ -69,6 +71,7 @@ class OutboxMachine(RuleBasedStateMachine):
         rate=st.sampled_from([None, None, 2.0]),
         batches=st.booleans(),
         notes_at_once=st.sampled_from([True, True, False]),
+        rejection_limit=st.sampled_from([0, 3, 20]),
     )
     def start(
         self,
@@ -79,6 +82,7 @@ class OutboxMachine(RuleBasedStateMachine):
         *,
         batches: bool,
         notes_at_once: bool,
+        rejection_limit: int,
     ) -> None:
         TALLY.examples += 1
         self.rules_of_box = Rules(
@@ -87,6 +91,7 @@ class OutboxMachine(RuleBasedStateMachine):
             max_pending_bytes=bounds[1],
             max_attempts=max_attempts,
             dead_letters=self.dead_letters,
+            rejection_limit=rejection_limit,
         )
         self.catching_up, self.rate, self.batches = catching_up, rate, batches
         self.notes_at_once = notes_at_once
@@ -107,6 +112,7 @@ class OutboxMachine(RuleBasedStateMachine):
         self.sent: dict[tuple[int, Entity], int] = {}
         self.answers: list[Entity] = []
         self.failed_at: dict[Slot, int] = {}
+        self.failing_since: dict[QueuedEvent, float] = {}
         self.last_start = float("inf")
         for log in self.logs.values():
             log.owned = False
@@ -216,8 +222,12 @@ class OutboxMachine(RuleBasedStateMachine):
 
     def _read(self, partition: Partition, offset: int, record: Record) -> None:
         box = self.outbox
-        if record.nature == "skipped":
-            assert box.skip(partition, offset, "empty_products", self.now)
+        if record.nature in ("skipped", "emptied"):
+            skipped = _decoded(record)
+            assert isinstance(skipped, Skipped)
+            confirming = self._confirming(record.entity, partition)
+            assert box.skip(partition, offset, skipped, self.now)
+            assert self._confirming(record.entity, partition) == confirming, "2: a confirmation was dropped"
             record.answered = True
         elif record.nature == "invalid":
             said = {"kind": "unknown", "entity_id": None, "reason": "invalid_event", "message": ""}
@@ -225,6 +235,12 @@ class OutboxMachine(RuleBasedStateMachine):
             record.answered = record.answered or not self.dead_letters
         else:
             assert box.add(partition, offset, record.entity, None, size=SIZE, occurred_at=0.0, now=self.now)
+
+    def _confirming(self, entity: Entity, partition: Partition) -> list[int]:
+        """Offsets of the entity's states that wait for their confirmation."""
+        lane = self.outbox._lanes.get(entity)
+        slots = [slot for slot in lane.waiting if slot.confirming] if lane is not None else []
+        return [slot.event.offset for slot in slots if slot.event.owner.partition == partition]
 
     @rule(partition=st.sampled_from(PARTITIONS))
     def assign(self, partition: Partition) -> None:
@@ -334,8 +350,13 @@ class OutboxMachine(RuleBasedStateMachine):
         assert self.now < self.outbox.lease_until, "sent without a lease"
         noted = self.logs[owner.partition].noted or self.now >= owner.catch_up_until
         assert noted, "2: sent what a successor would know nothing of"
-        assert delivery.probe == (self.outbox.gate.shut is not None), "9: a shut gate lets only probes through"
-        assert not (delivery.probe and any(other.probe for other in self.in_flight)), "9: one probe at a time"
+        log = self.logs[owner.partition]
+        later = [record.nature for record in log.records[offset + 1 : log.position] if record.entity == delivery.entity]
+        assert delivery.confirming or "emptied" not in later, "2: sent what was emptied since"
+        stopped = delivery.entity.kind not in self.outbox.breakers.closed
+        assert delivery.probe == stopped, "9: an open breaker lets only probes through"
+        same = [other for other in self.in_flight if other.breaker is delivery.breaker]
+        assert not (delivery.probe and same), "9: one probe at a time"
 
     @precondition(lambda self: self.in_flight)
     @rule(which=st.integers(0, CONCURRENCY - 1), failure=st.sampled_from([None, None, None, "date", *FAILURES]))
@@ -343,9 +364,12 @@ class OutboxMachine(RuleBasedStateMachine):
         outcome = busy_until(self.now, self.now + self.skew) if failure == "date" else FAILURES.get(failure or "")
         self._answer(which % len(self.in_flight), outcome)
 
-    @rule(failure=st.sampled_from(["5xx", "refused connection", "key refused"]), rounds=st.integers(1, 8))
+    @rule(failure=st.sampled_from(["5xx", "refused connection", "key refused", "suspended"]), rounds=st.integers(1, 8))
     def outage(self, failure: str, rounds: int) -> None:
         """After one more answer, in whose sight attempts of those who waited might count. Probes fail too."""
+        if failure == "suspended":
+            self.mass_rejection((rounds + 1) // 2)
+            return
         self.take()
         if self.in_flight:
             self._answer(0, None)
@@ -354,6 +378,18 @@ class OutboxMachine(RuleBasedStateMachine):
             while self.in_flight:
                 self._answer(0, POISON if self.in_flight[0].probe else FAILURES[failure])
             self.wait(3.0)
+
+    def mass_rejection(self, rounds: int) -> None:
+        """The API rejects everything for a while, whatever it is."""
+        for _ in range(rounds):
+            for entity in ENTITIES:
+                self.produce(entity, "good", other=False)
+            self.read()
+            for _ in range(3):
+                self.wait(1.0)
+                self.take()
+                while self.in_flight:
+                    self._answer(0, SUSPENDED)
 
     @precondition(lambda self: self.in_flight)
     @rule(which=st.integers(0, CONCURRENCY - 1), lands_after=st.none() | st.sampled_from([0.05, 1.5, LATEST_LANDING]))
@@ -390,11 +426,16 @@ class OutboxMachine(RuleBasedStateMachine):
             self.api.holds[delivery.entity] = delivery.event.owner.partition, delivery.event.offset
         slot, attempts, owned = delivery.slot, delivery.slot.attempts, delivery.event.owner.alive
         settled_before, collapsed, letters = box.counts.settled(), box.counts.collapsed.total(), len(box.letters)
+        closed, spared = set(box.breakers.closed), self._spared(delivery, outcome)
         settled = box.settle(delivery, outcome, self.now)
+        self._check_breakers(delivery.entity.kind, outcome, closed)
         if outcome.result in ANSWERED:
             self.answers.append(delivery.entity)
-            assert box.gate.shut is None, "9: an answer must open the gate"
-            record.answered = record.answered or (owned and not (self.dead_letters and outcome is REJECTED))
+        if outcome.result in ANSWERED and not spared:
+            rejected = outcome.result is Result.REJECTED
+            record.answered = record.answered or (owned and not (self.dead_letters and rejected))
+            if rejected and owned:
+                record.nature = "rejected"
         else:
             self._check_attempt(delivery, outcome, slot.attempts - attempts)
             replaced = box.counts.collapsed.total() - collapsed + delivery.confirming
@@ -403,11 +444,32 @@ class OutboxMachine(RuleBasedStateMachine):
         if settled.stale:
             assert settled_before == box.counts.settled(), "settled what it does not own"
 
+    def _spared(self, delivery: Delivery, outcome: Outcome) -> bool:
+        """Whether the rejection of a probe must settle nothing, as everything of its kind is rejected."""
+        entity, breaker = delivery.entity, self.outbox.breakers.of[delivery.entity.kind]
+        old = entity.kind == "order" or self.now - delivery.event.written_at > 900.0
+        own_fault = outcome.reason == "unknown_visit_id" and old
+        rejected = outcome.result is Result.REJECTED and not own_fault
+        return delivery.probe and rejected and breaker.reason is TripReason.REJECTIONS
+
+    def _check_breakers(self, kind: Kind, outcome: Outcome, closed: set[Kind]) -> None:
+        breakers = self.outbox.breakers
+        if outcome.result not in ANSWERED:
+            assert set(breakers.closed) <= closed, "9: a failure closed a breaker"
+            return
+        assert breakers.key.reason is None, "9: an answer must close the key's breaker"
+        reasons = [None] if outcome is DELIVERED else [None, TripReason.REJECTIONS]
+        assert breakers.of[kind].reason in reasons, "9: an answer must close its kind's breaker"
+
     def _check_attempt(self, delivery: Delivery, outcome: Outcome, counted: int) -> None:
+        since = self.failing_since.setdefault(delivery.event, self.now)
+        of_either_kind = self.now - since >= 86_400.0
         others = [
-            entity for entity in self.answers[self.failed_at.get(delivery.slot, 0) :] if entity != delivery.entity
+            entity
+            for entity in self.answers[self.failed_at.get(delivery.slot, 0) :]
+            if entity != delivery.entity and (of_either_kind or entity.kind == delivery.entity.kind)
         ]
-        never = delivery.probe or outcome.result is Result.KEY_REFUSED or outcome.reason == "http_429" or not others
+        never = delivery.probe or outcome.reason == "http_429" or not others
         assert counted <= (0 if never else 1), "9: an attempt counted that must not"
         self.failed_at[delivery.slot] = len(self.answers)
 
@@ -484,7 +546,10 @@ class OutboxMachine(RuleBasedStateMachine):
         self._check_newest()
 
     def _settle_all_but(self, natures: set[str]) -> None:
-        """9: the gate opens whatever waits."""
+        """9: the breakers close whatever waits; of mass rejection only what is good can tell that it is over."""
+        if TripReason.REJECTIONS in {breaker.reason for breaker in self.outbox.breakers.of.values()}:
+            for entity in ENTITIES[:2]:
+                self.produce(entity, "good", other=False)
         for _ in range(400):
             self.read()
             self.take()
@@ -547,7 +612,9 @@ MACHINES: tuple[type[OutboxMachine], ...] = (OutboxMachine, OutboxMachineWithDea
 
 def _decoded(record: Record) -> Event | Skipped | Invalid:
     if record.nature == "skipped":
-        return Skipped("empty_products")
+        return Skipped("tombstone")
+    if record.nature == "emptied":
+        return Skipped("empty_products", record.entity.kind, record.entity)
     if record.nature == "invalid":
         return Invalid("invalid_event", "unknown", "", "an object")
     return Event(record.entity)

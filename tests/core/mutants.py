@@ -1,13 +1,13 @@
 """Known bugs, planted in the core one at a time: the state machines must find each of them."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Final
 from unittest.mock import patch
 
-from worker.core.event import Entity
-from worker.core.gate import Change, Gate
+from worker.core.circuit_breaker import Change, CircuitBreaker, CircuitBreakers
+from worker.core.event import Entity, Kind
 from worker.core.lane import Delivery, Lane, QueuedEvent, Slot
 from worker.core.lanes import Lanes
 from worker.core.letters import Letter
@@ -20,7 +20,9 @@ from worker.core.settling import Settling
 #: What is replaced: the class, its method, and the bug's own version of it.
 Plant = tuple[type, str, Callable[..., Any]]
 
-_end, _add, _assign, _observe, _plan = Ownerships.end, Outbox.add, Outbox.assign, Gate.observe, Lanes.plan
+_empty = Outbox._empty
+_end, _add, _assign, _plan = Ownerships.end, Outbox.add, Outbox.assign, Lanes.plan
+_failed = CircuitBreakers._failed
 
 
 def _committed_from_seen(self: Ownership) -> int | None:
@@ -63,34 +65,69 @@ def _the_last_one_first(
     return added
 
 
-def _counted_by_probes(self: Settling, lane: Lane, delivery: Delivery, outcome: Outcome) -> None:
-    count(self, lane, replace(delivery, probe=False), outcome)
+def _counted_by_probes(self: Settling, lane: Lane, delivery: Delivery, outcome: Outcome, now: float) -> None:
+    count(self, lane, replace(delivery, breaker=None), outcome, now)
 
 
-def _counted_by_outages(_: Settling, __: Lane, delivery: Delivery, ___: Outcome) -> None:
+def _counted_by_outages(_: Settling, __: Lane, delivery: Delivery, ___: Outcome, ____: float) -> None:
     delivery.slot.attempts += 1
+
+
+def _counted_for_the_other_kind(self: Settling, lane: Lane) -> int:
+    return sum(self.answers.values()) - lane.answers
 
 
 count = Settling._count_attempt
 
 
-def _opened_by_success_only(self: Gate, entity: Entity, outcome: Outcome, now: float, **more: Any) -> Change | None:
-    if outcome.result is Result.REJECTED:
-        self.probing = False
-        return None
-    return _observe(self, entity, outcome, now, **more)
+def _closed_by_success_only(_: CircuitBreakers, *__: Any, **___: Any) -> tuple[Change, ...]:
+    return ()
 
 
-def _probed_by_the_same_one(self: Lanes, _: float) -> Lane | None:
-    return next(
-        (lane for lane in self._lanes.values() if lane.in_flight is None and not lane.waiting[0].event.owner.held), None
+def _closed_by_a_refused_key(
+    self: CircuitBreakers, entity: Entity, outcome: Outcome, now: float, pending: Collection[Entity], *, counts: bool
+) -> tuple[Change, ...]:
+    if outcome.result is Result.KEY_REFUSED:
+        return self._close(self.of[entity.kind], now)
+    return _failed(self, entity, outcome, now, pending, counts=counts)
+
+
+def _nobody_spared(_: CircuitBreakers, __: Kind, ___: Outcome, *, own_fault: bool) -> bool:
+    del own_fault
+    return False
+
+
+def _probed_by_the_same_one(self: Lanes, breaker: CircuitBreaker, _: float) -> Lane | None:
+    able = (
+        lane
+        for lane in self._lanes.values()
+        if lane.in_flight is None and not lane.waiting[0].event.owner.held and lane.entity.kind in breaker.covers
     )
+    return next(able, None)
 
 
 def _not_confirmed(self: Settling, lane: Lane, slot: Slot, now: float) -> Settled:
     del now
     self._deliver(lane, slot.event)
     return Settled(first=True)
+
+
+def _emptied_ignored(_: Outbox, __: Entity, ___: Ownership, ____: float) -> None:
+    return None
+
+
+def _emptied_confirmation_dropped(self: Outbox, entity: Entity, owner: Ownership, now: float) -> None:
+    lane = self._lanes.get(entity)
+    for slot in lane.waiting if lane is not None else []:
+        slot.confirming = False
+    _empty(self, entity, owner, now)
+
+
+def _emptied_retried(self: Outbox, entity: Entity, owner: Ownership, now: float) -> None:
+    lane = self._lanes.get(entity)
+    _empty(self, entity, owner, now)
+    if lane is not None and lane.in_flight is not None:
+        lane.in_flight.emptied = False
 
 
 def _nothing_inherited(_: Outbox, __: Iterable[Partition], ___: float) -> None:
@@ -135,6 +172,9 @@ MUTANTS: Final[dict[str, Plant]] = {
     "1-retained-dropped": (Outbox, "assign", _dropped_when_retained),
     "1-replaced-across-partitions": (Lane, "slot_of", _replaced_across_partitions),
     "2-not-confirmed": (Settling, "_accepted", _not_confirmed),
+    "2-emptied-cart-ignored": (Outbox, "_empty", _emptied_ignored),
+    "2-emptied-cart-drops-a-confirmation": (Outbox, "_empty", _emptied_confirmation_dropped),
+    "2-emptied-cart-in-flight-is-retried": (Outbox, "_empty", _emptied_retried),
     "2-nothing-inherited": (Outbox, "inherit", _nothing_inherited),
     "2-sent-without-a-note": (Ownership, "caught_up", _sent_without_a_note),
     "3-two-in-flight": (Lanes, "plan", _two_in_flight),
@@ -144,7 +184,10 @@ MUTANTS: Final[dict[str, Plant]] = {
     "7-settled-without-letter": (Settling, "reject", _settled_without_letter),
     "9-attempt-counted-by-a-probe": (Settling, "_count_attempt", _counted_by_probes),
     "9-attempt-counted-by-an-outage": (Settling, "_count_attempt", _counted_by_outages),
-    "9-opened-by-success-only": (Gate, "observe", _opened_by_success_only),
+    "9-attempt-counted-for-the-other-kind": (Settling, "answers_of_others", _counted_for_the_other_kind),
+    "9-closed-by-success-only": (CircuitBreakers, "_rejected", _closed_by_success_only),
+    "9-closed-by-a-refused-key": (CircuitBreakers, "_failed", _closed_by_a_refused_key),
+    "9-probe-settles-in-rejections": (CircuitBreakers, "spares", _nobody_spared),
     "9-one-entity-probes": (Lanes, "to_probe", _probed_by_the_same_one),
 }
 

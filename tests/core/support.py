@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from worker.core.event import Entity
+from worker.core.circuit_breaker import TripReason
+from worker.core.event import Entity, Skipped
 from worker.core.lane import Delivery
 from worker.core.large import at_once
 from worker.core.outbox import Outbox
@@ -25,7 +26,16 @@ NOT_CONNECTED = Outcome(Result.RETRYABLE, "connection", "refused")
 TOO_MANY = Outcome(Result.RETRYABLE, "http_429", "HTTP 429")
 KEY_REFUSED = Outcome(Result.KEY_REFUSED, "invalid_api_key", "Invalid API key")
 REJECTED = Outcome(Result.REJECTED, "unknown_visit_id", "Unknown visit_id")
+TOMBSTONE = Skipped("tombstone")
 ANSWERS = (DELIVERED, REJECTED)
+
+
+def opened(settled: Settled) -> list[TripReason]:
+    return [change.reason for change in settled.changes if change.opened]
+
+
+def closed(settled: Settled) -> list[TripReason]:
+    return [change.reason for change in settled.changes if not change.opened]
 
 
 def no_jitter(failures: int) -> float:
@@ -51,11 +61,15 @@ class Box:
         assert self.outbox.add(partition, offset, entity, payload, size=size, occurred_at=0.0, now=self.now)
         return offset
 
-    def skip(self, partition: Partition = P0) -> int:
+    def skip(self, partition: Partition = P0, skipped: Skipped = TOMBSTONE) -> int:
         offset = self.positions.setdefault(partition, 0)
         self.positions[partition] += 1
-        assert self.outbox.skip(partition, offset, "tombstone", self.now)
+        assert self.outbox.skip(partition, offset, skipped, self.now)
         return offset
+
+    def empty(self, entity: Entity, partition: Partition = P0) -> int:
+        """The entity's cart was emptied."""
+        return self.skip(partition, Skipped("empty_products", entity.kind, entity))
 
     def refuse(self, entity: Entity | None = None, partition: Partition = P0) -> int:
         offset = self.positions.setdefault(partition, 0)
@@ -134,13 +148,18 @@ class Box:
         taken = {delivery.entity: delivery for delivery in [self.take() for _ in entities]}
         return [taken[entity] for entity in entities]
 
-    def shut(self, outcome: Outcome = SERVER_ERROR) -> None:
-        """Shuts the gate by five failures of A, B and C, all of which then wait."""
+    def trip(self, outcome: Outcome = SERVER_ERROR) -> None:
+        """Opens the carts' breaker by five failures of A, B and C, all of which then wait."""
         a, b, c = self.start(A, B, C)
         for delivery in (a, b, c):
             self.settle(delivery, outcome)
-        while self.outbox.gate.shut is None:
+        while self.tripped is None:
             self.settle(self.next(), outcome)
+
+    @property
+    def tripped(self) -> TripReason | None:
+        """Why no cart is sent."""
+        return self.outbox.breakers.key.reason or self.outbox.breakers.of["cart"].reason
 
     @property
     def committable(self) -> int | None:

@@ -19,6 +19,7 @@ from tests.core.support import (
     box,
     retry_after,
 )
+from worker.core.event import Entity
 from worker.core.outcome import DELIVERED, Outcome
 from worker.core.rules import Settled
 
@@ -93,16 +94,67 @@ def test_an_answer_for_the_entity_itself_does_not_count() -> None:
     assert made.settle(made.next(), SERVER_ERROR).attempts == 0
 
 
-@pytest.mark.parametrize("outcome", [TOO_MANY, KEY_REFUSED])
-def test_a_429_or_a_refused_key_never_counts(outcome: Outcome) -> None:
-    made = box(max_attempts=1, dead_letters=True)
-    made.start(C)  # so that there is always another that waits
-    made.add(A)
-    attempt(made)
-    for _ in range(20):
-        answered(made)
-        settled = attempt(made, outcome)
+def test_a_429_never_counts() -> None:
+    made = poison(max_attempts=1, dead_letters=True)
+    for _ in range(40):
+        made.add(B)
+        delivery = made.next()
+        settled = made.settle(delivery, TOO_MANY if delivery.entity == A else DELIVERED)
         assert (settled.attempts, settled.exhausted) == (0, False)
+    assert made.outbox.counts.retries["http_429"] >= 5
+
+
+def test_an_entity_that_is_refused_while_others_succeed_uses_up_its_attempts() -> None:
+    made = poison(max_attempts=3, dead_letters=True)
+    attempt(made, KEY_REFUSED)
+    for count in (1, 2, 3):
+        answered(made)
+        settled = attempt(made, KEY_REFUSED)
+        assert (settled.attempts, settled.exhausted, settled.changes) == (count, count == 3, ())
+
+
+def test_answers_of_the_other_kind_count_no_attempt() -> None:
+    made = box(max_attempts=1, dead_letters=True)
+    order = Entity("order", "a")
+    made.add(order)
+    for _ in range(100):
+        made.add(B)
+        delivery = made.next()
+        settled = made.settle(delivery, SERVER_ERROR if delivery.entity == order else DELIVERED)
+        assert (settled.attempts, settled.exhausted) == (0, False)
+
+
+def test_of_an_event_that_has_failed_for_a_day_answers_of_either_kind_count() -> None:
+    made = box(max_attempts=50, dead_letters=True)
+    order = Entity("order", "a")
+    made.add(order)
+    made.settle(made.next(), SERVER_ERROR)
+    failing_since = made.now
+    counted = []
+    while made.now < failing_since + 86_400 + 300:
+        made.add(B)
+        made.pass_time(60.0)
+        for delivery in (made.take(), made.take()):
+            settled = made.settle(delivery, SERVER_ERROR if delivery.entity == order else DELIVERED)
+            if settled.attempts:
+                counted.append(made.now - failing_since)
+    assert len(counted) >= 4
+    assert min(counted) >= 86_400
+
+
+def test_a_newer_state_has_a_day_of_its_own() -> None:
+    made = box()
+    order = Entity("order", "a")
+    made.add(order)
+    made.settle(made.next(), SERVER_ERROR)
+    made.pass_time(86_400.0)
+    made.add(order)
+    made.add(B)
+    made.pass_time(60.0)
+    for _ in range(2):
+        delivery = made.take()
+        settled = made.settle(delivery, SERVER_ERROR if delivery.entity == order else DELIVERED)
+        assert settled.attempts == 0
 
 
 def test_failures_of_others_do_not_count() -> None:
@@ -176,7 +228,7 @@ def test_a_probe_never_counts() -> None:
     answered(made)
     for delivery in made.start(B, C, D):
         made.settle(delivery, SERVER_ERROR)
-    while made.outbox.gate.shut is None:
+    while made.tripped is None:
         made.settle(made.next(), SERVER_ERROR)
     probed = 0
     while probed < 3:
@@ -216,7 +268,7 @@ def test_a_confirmation_has_all_attempts_of_its_own() -> None:
 
 def test_an_outage_of_an_hour_exhausts_nobody() -> None:
     made = box(max_attempts=2, dead_letters=True)
-    made.shut()
+    made.trip()
     end = made.now + 3600.0
     while made.now < end:
         delivery = made.next()

@@ -12,8 +12,11 @@ from worker.core.outbox import Outbox
 
 ORDER = Entity("order", "a")
 SKIPPED = Skipped("tombstone")
+EMPTIED = [Skipped("empty_products", "cart", entity) for entity in (A, B)]
 INVALID = Invalid("invalid_event", "cart", "id", "a string", "a")
-RECORDS = st.one_of(st.sampled_from([A, B, C, ORDER]).map(Event), st.just(SKIPPED), st.just(INVALID))
+RECORDS = st.one_of(
+    st.sampled_from([A, B, C, ORDER]).map(Event), st.sampled_from([SKIPPED, *EMPTIED]), st.just(INVALID)
+)
 
 One = Event | Skipped | Invalid
 
@@ -23,7 +26,7 @@ def take_in(made: Box, at: int, one: One) -> None:
     if isinstance(one, Event):
         made.add(one.entity)
     elif isinstance(one, Skipped):
-        made.skip()
+        made.skip(skipped=one)
     else:
         made.refuse()
 
@@ -57,6 +60,14 @@ def test_the_newest_of_each_entity_is_kept_in_log_order() -> None:
     kept, overtaken = collapse([*events[:3], INVALID, *events[3:], SKIPPED])
     assert kept == [2, 3, 4, 5, 6, 7]
     assert overtaken == {"cart": 2}
+
+
+def test_an_emptied_cart_takes_the_older_events_of_its_entity_with_it_and_no_newer_one() -> None:
+    events = [Event(entity) for entity in (A, B, A, A)]
+    kept, overtaken = collapse([*events[:3], EMPTIED[0], SKIPPED, INVALID])
+    assert (kept, overtaken) == ([1, 3, 4, 5], {"cart": 2})
+    kept, overtaken = collapse([*events[:3], EMPTIED[0], events[3]])
+    assert (kept, overtaken) == ([1, 3, 4], {"cart": 2})
 
 
 def test_nothing_in_nothing_out() -> None:

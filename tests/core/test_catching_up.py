@@ -188,7 +188,7 @@ def test_a_partition_that_stays_after_all_goes_on_catching_up() -> None:
 def test_a_shut_gate_does_not_probe_with_what_waits_for_a_backlog() -> None:
     made = box(partitions=(P0,))
     made.own(P1, end=100)
-    made.shut()
+    made.trip()
     made.add(D, P1)
     probed = set()
     while (delivery := made.next()).event.owner.partition == P0:

@@ -247,7 +247,7 @@ def shut_by_others(made: Box) -> None:
     made.pass_time(1.0)
     for delivery in [made.take() for _ in range(2)]:
         made.settle(delivery, SERVER_ERROR)
-    assert made.outbox.gate.shut is not None
+    assert made.tripped is not None
 
 
 def test_a_confirmation_is_no_probe_before_its_10_seconds_have_passed() -> None:
@@ -255,14 +255,14 @@ def test_a_confirmation_is_no_probe_before_its_10_seconds_have_passed() -> None:
     made = awaiting()
     delivered_at = made.now
     shut_by_others(made)
-    while made.now < delivered_at + 60.0 and made.outbox.gate.shut is not None:
+    while made.now < delivered_at + 60.0 and made.tripped is not None:
         probe = made.next()
         if probe.entity == A:
             assert made.now >= delivered_at + 10.0
             made.settle(probe)
         else:
             made.settle(probe, SERVER_ERROR)
-    assert made.outbox.gate.shut is None
+    assert made.tripped is None
 
 
 def test_a_newer_state_in_place_of_a_confirmation_may_be_a_probe_as_soon_as_it_is_due() -> None:

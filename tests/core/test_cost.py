@@ -126,7 +126,7 @@ def test_ambiguous_requests_are_remembered_for_ten_seconds_only() -> None:
     for number in range(1000):
         made.add(entity(number))
         made.settle(made.take(), TIMED_OUT)
-        if made.outbox.gate.shut is not None:
+        if made.tripped is not None:
             made.pass_time(60.0)
         made.settle(made.next(), DELIVERED)
     assert made.outbox.pending == 0

@@ -156,7 +156,7 @@ def test_a_pause_that_ends_too_late_is_not_waited_for_and_one_that_ends_in_time_
 def test_with_the_gate_shut_only_what_is_in_flight_is_awaited() -> None:
     made = box()
     (late,) = made.start(D)
-    made.shut()
+    made.trip()
     drain(made)
     assert not drained(made)
     assert made.outbox.wake_at(made.now) is None
@@ -171,7 +171,7 @@ def test_with_the_gate_shut_only_what_is_in_flight_is_awaited() -> None:
 def test_a_late_answer_opens_the_gate_and_the_rest_is_sent(answer: Outcome) -> None:
     made = box()
     (late,) = made.start(D)
-    made.shut()
+    made.trip()
     drain(made, 100.0)
     made.settle(late, answer)
     assert not drained(made)
@@ -183,7 +183,7 @@ def test_a_late_answer_opens_the_gate_and_the_rest_is_sent(answer: Outcome) -> N
 
 def test_a_probe_in_flight_is_awaited_and_no_other_follows() -> None:
     made = box()
-    made.shut()
+    made.trip()
     probe = made.next()
     assert probe.probe
     drain(made)
@@ -199,7 +199,7 @@ def test_a_gate_that_shuts_during_the_drain_ends_it() -> None:
     for entity in (A, B, C):
         made.add(entity)
     drain(made)
-    made.shut()
+    made.trip()
     assert drained(made)
 
 

@@ -89,7 +89,7 @@ def test_a_drain_sends_once_the_note_is_written() -> None:
 def test_a_drain_does_not_wait_for_a_note_that_would_change_nothing(hindrance: str) -> None:
     made = box(window=0.0, partitions=(P0,))
     if hindrance == "gate is shut":
-        made.shut()
+        made.trip()
     made.outbox.assign([P1], made.now)
     if hindrance != "nothing waits":
         made.add(D, P1)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.core.support import KEY_REFUSED, SERVER_ERROR, A, B, box
+from tests.core.support import KEY_REFUSED, SERVER_ERROR, A, B, C, box
 from worker.core.outcome import DELIVERED, Outcome
 
 
@@ -37,11 +37,11 @@ def test_with_a_new_lease_it_goes_on() -> None:
 
 def test_past_the_lease_no_probe_starts_either() -> None:
     made = box(window=0.0)
-    for entity in (A, B):
+    for entity in (A, B, C):
         made.add(entity)
-    for _ in range(2):
+    for _ in range(3):
         made.settle(made.take(), KEY_REFUSED)
-    assert made.outbox.gate.shut is not None
+    assert made.tripped is not None
     made.outbox.lease_until = made.now
     made.pass_time(60.0)
     assert made.outbox.take(made.now) is None

@@ -59,6 +59,7 @@ NO_ENVELOPES = [
     b'{"status":' * 50_000,
 ]
 ENVELOPE_STATUSES = [200, 201, 202, 204, 206, 299, 400, 401, 402, 403, 404, 409, 413, 414, 422, 451, 499]
+REJECTING_STATUSES = [200, 201, 202, 204, 206, 299, 400, 409, 413, 414, 422]
 
 
 def test_the_reasons_are_the_closed_sets_of_the_contract() -> None:
@@ -116,7 +117,23 @@ def test_invalid_api_key_refuses_the_key_on_any_2xx_and_4xx(status: int) -> None
     assert (outcome.result, outcome.reason) == (Result.KEY_REFUSED, "invalid_api_key")
 
 
-@pytest.mark.parametrize("status", ENVELOPE_STATUSES)
+@pytest.mark.parametrize("status", [200, 401, 403])
+@pytest.mark.parametrize(
+    "message",
+    ["Invalid API key.", "INVALID API KEY", "invalid api key...", "  Invalid API key . ", "Invalid API Key\n"],
+)
+def test_a_refused_key_is_known_whatever_its_case_final_periods_and_blanks(status: int, message: str) -> None:
+    outcome = classify(status, orjson.dumps({"status": "error", "message": message}))
+    assert (outcome.result, outcome.reason) == (Result.KEY_REFUSED, "invalid_api_key")
+
+
+@pytest.mark.parametrize("status", [401, 402, 403, 404, 405, 407, 410, 418, 431, 451, 499])
+def test_an_error_under_a_4xx_of_something_in_between_is_retryable(status: int) -> None:
+    outcome = classify(status, UNKNOWN_VISIT, 17.0)
+    assert (outcome.result, outcome.reason, outcome.retry_after) == (Result.RETRYABLE, "http_other", 17.0)
+
+
+@pytest.mark.parametrize("status", REJECTING_STATUSES)
 @pytest.mark.parametrize(
     ("message", "reason"),
     [
@@ -126,7 +143,8 @@ def test_invalid_api_key_refuses_the_key_on_any_2xx_and_4xx(status: int) -> None
         ("Something new", "other_error"),
         ("", "other_error"),
         ("Your Invalid API key was seen", "other_error"),
-        ("invalid api key", "other_error"),
+        ("unknown VISIT_ID.", "unknown_visit_id"),
+        ("Invalid API keys", "other_error"),
     ],
 )
 def test_any_other_error_of_the_envelope_is_rejected_under_its_own_reason(
@@ -228,13 +246,13 @@ def test_a_lost_connection_is_retryable_and_ambiguous_once_the_request_was_writt
     assert (outcome.result, outcome.reason, outcome.ambiguous) == (Result.RETRYABLE, "connection", written)
 
 
-@pytest.mark.parametrize("status", [200, 301, 403, 408, 413, 425, 429, 500, 502, 503])
+@pytest.mark.parametrize("status", [200, 301, 403, 408, 413, 425, 429, 500, 501, 503, 505, 519, 525])
 def test_an_answer_is_not_ambiguous(status: int) -> None:
     assert not classify(status, b"").ambiguous
 
 
-@pytest.mark.parametrize("status", [504, 524])
-def test_a_gateway_that_gave_up_waiting_leaves_the_request_ambiguous(status: int) -> None:
+@pytest.mark.parametrize("status", [502, 504, 520, 521, 522, 523, 524])
+def test_a_gateway_that_lost_the_api_or_gave_up_waiting_leaves_the_request_ambiguous(status: int) -> None:
     assert classify(status, b"").ambiguous
 
 

@@ -9,6 +9,7 @@ from tests.core.support import (
     REJECTED,
     SERVER_ERROR,
     TIMED_OUT,
+    TOMBSTONE,
     TOO_MANY,
     A,
     B,
@@ -16,8 +17,10 @@ from tests.core.support import (
     C,
     D,
     box,
+    closed,
+    opened,
 )
-from worker.core.gate import Shut
+from worker.core.circuit_breaker import TripReason
 from worker.core.outcome import DELIVERED, Outcome
 
 OUTCOMES = [DELIVERED, REJECTED, SERVER_ERROR, TIMED_OUT, TOO_MANY, KEY_REFUSED]
@@ -27,7 +30,7 @@ def test_what_is_not_owned_is_not_taken_in() -> None:
     made = box(partitions=())
     outbox = made.outbox
     assert not outbox.add(P0, 0, A, None, size=1, occurred_at=0.0, now=made.now)
-    assert not outbox.skip(P0, 0, "tombstone", made.now)
+    assert not outbox.skip(P0, 0, TOMBSTONE, made.now)
     assert not outbox.refuse(
         P0, 0, None, size=1, kind="cart", entity_id=None, reason="invalid_event", message="", now=made.now
     )
@@ -180,7 +183,7 @@ def test_an_entity_whose_partition_returns_in_flight_waits_for_its_old_request(o
     if outcome is not KEY_REFUSED:
         assert made.nothing()
     made.settle(late, outcome)
-    if made.outbox.gate.shut is None:
+    if made.tripped is None:
         again = made.next()
         assert (again.event.offset, again.event.owner.alive) == (0, True)
         made.settle(again)
@@ -201,31 +204,22 @@ def test_a_late_answer_under_an_old_epoch_still_says_how_the_api_is() -> None:
     made = box(partitions=(P0, P1))
     made.add(D, P1)
     late = made.next()
-    made.shut()
+    made.trip()
     made.lose(P1)
     settled = made.settle(late, DELIVERED)
     assert settled.stale
-    assert settled.gate is not None
-    assert settled.gate.shut is None
-    assert made.outbox.gate.shut is None
+    assert closed(settled) == [TripReason.OUTAGE]
+    assert made.tripped is None
 
 
-def test_a_refused_key_under_an_old_epoch_shuts_the_gate_when_nothing_else_waits() -> None:
-    made = box()
-    (late,) = made.start(A)
-    made.lose(P0)
-    settled = made.settle(late, KEY_REFUSED)
-    assert settled.gate is not None
-    assert settled.gate.shut is Shut.INVALID_API_KEY
-
-
-def test_a_refused_key_under_an_old_epoch_is_one_of_two_while_another_entity_waits() -> None:
+def test_a_refused_key_under_an_old_epoch_is_one_of_three() -> None:
     made = box(partitions=(P0, P1))
-    (late,) = made.start(A)
-    made.add(B, P1)
+    late = made.start(A, B)
+    made.add(C, P1)
     made.lose(P0)
-    assert made.settle(late, KEY_REFUSED).gate is None
-    assert made.outbox.gate.shut is None
+    for delivery in late:
+        assert made.settle(delivery, KEY_REFUSED).changes == ()
+    assert opened(made.settle(made.next(), KEY_REFUSED)) == [TripReason.INVALID_API_KEY]
 
 
 def test_a_request_of_a_partition_that_is_gone_is_nobodys_business_but_its_entitys() -> None:

@@ -1,4 +1,6 @@
-"""The gate in the outbox: a shut gate stops sending and settles nothing; probes rotate and obey Retry-After."""
+"""Open circuit breakers in the outbox: they stop sending and settle nothing; probes rotate and obey Retry-After."""
+
+from itertools import pairwise
 
 import pytest
 
@@ -18,16 +20,20 @@ from tests.core.support import (
     D,
     E,
     box,
+    closed,
+    opened,
     retry_after,
 )
+from worker.core.circuit_breaker import TripReason
 from worker.core.event import Entity
-from worker.core.gate import Change, Shut
 from worker.core.outcome import DELIVERED, Outcome, Result
 
+ORDER = Entity("order", "a")
 
-def shut(**rules: int | bool) -> Box:
+
+def tripped(**rules: int | bool) -> Box:
     made = box(**rules)  # type: ignore[arg-type]
-    made.shut()
+    made.trip()
     return made
 
 
@@ -38,13 +44,13 @@ def probe(made: Box, outcome: Outcome = SERVER_ERROR) -> Entity:
     return delivery.entity
 
 
-@pytest.mark.parametrize("outcome", [SERVER_ERROR, TIMED_OUT, TOO_MANY])
-def test_five_failures_of_three_entities_in_a_row_shut_the_gate(outcome: Outcome) -> None:
+@pytest.mark.parametrize("outcome", [SERVER_ERROR, TIMED_OUT])
+def test_five_failures_of_three_entities_in_a_row_open_it(outcome: Outcome) -> None:
     made = box()
     for delivery in made.start(A, B, C):
-        assert made.settle(delivery, outcome).gate is None
-    assert made.settle(made.next(), outcome).gate is None
-    assert made.settle(made.next(), outcome).gate == Change(Shut.OUTAGE)
+        assert made.settle(delivery, outcome).changes == ()
+    assert made.settle(made.next(), outcome).changes == ()
+    assert made.settle(made.next(), outcome).changes[0].reason is TripReason.OUTAGE
 
 
 def test_one_poisonous_entity_among_good_ones_never_shuts_it() -> None:
@@ -55,7 +61,7 @@ def test_one_poisonous_entity_among_good_ones_never_shuts_it() -> None:
         while (delivery := made.next()).entity != B:
             made.settle(delivery, SERVER_ERROR)
         made.settle(delivery, DELIVERED)
-    assert made.outbox.gate.shut is None
+    assert made.tripped is None
 
 
 def test_two_poisonous_entities_on_their_own_never_shut_it() -> None:
@@ -63,34 +69,39 @@ def test_two_poisonous_entities_on_their_own_never_shut_it() -> None:
     made.add(A)
     made.add(B)
     for _ in range(50):
-        assert made.settle(made.next(), SERVER_ERROR).gate is None
+        assert made.settle(made.next(), SERVER_ERROR).changes == ()
 
 
-def test_a_key_that_is_refused_twice_for_different_entities_shuts_it() -> None:
+def test_a_key_that_is_refused_for_three_entities_stops_everything() -> None:
     made = box()
-    a, b, _ = made.start(A, B, C)
-    assert made.settle(a, KEY_REFUSED).gate is None
-    assert made.settle(b, KEY_REFUSED).gate == Change(Shut.INVALID_API_KEY)
+    a, b, c = made.start(A, B, C)
+    made.add(ORDER)
+    for delivery in (a, b):
+        assert made.settle(delivery, KEY_REFUSED).changes == ()
+    assert opened(made.settle(c, KEY_REFUSED)) == [TripReason.INVALID_API_KEY]
+    made.pass_time(0.999)
+    assert made.nothing()
 
 
-def test_a_key_that_is_refused_for_the_only_entity_shuts_it_at_once() -> None:
+def test_a_key_that_is_refused_for_the_only_entity_stops_everything_at_the_third_time() -> None:
     made = box()
-    (a,) = made.start(A)
     made.add(A)
-    assert made.settle(a, KEY_REFUSED).gate == Change(Shut.INVALID_API_KEY)
+    for _ in range(2):
+        assert made.settle(made.next(), KEY_REFUSED).changes == ()
+    assert opened(made.settle(made.next(), KEY_REFUSED)) == [TripReason.INVALID_API_KEY]
 
 
-def test_a_key_that_is_refused_for_one_of_two_does_not_shut_it() -> None:
+def test_refusals_of_requests_that_were_sent_before_an_answer_stop_nothing() -> None:
     made = box()
-    (a,) = made.start(A)
-    made.add(B)
-    assert made.settle(a, KEY_REFUSED).gate is None
-    assert made.settle(made.next(), DELIVERED).gate is None
-    assert made.outbox.gate.shut is None
+    *refused, good = made.start(A, B, C, D)
+    made.settle(good)
+    for delivery in refused:
+        assert made.settle(delivery, KEY_REFUSED).changes == ()
+    assert made.tripped is None
 
 
-def test_shut_it_stops_sending_and_reading_goes_on() -> None:
-    made = shut()
+def test_open_it_stops_sending_and_reading_goes_on() -> None:
+    made = tripped()
     for _ in range(100):
         made.add(D)
         made.add(E)
@@ -101,7 +112,7 @@ def test_shut_it_stops_sending_and_reading_goes_on() -> None:
 
 
 def test_probes_go_out_one_at_a_time() -> None:
-    made = shut()
+    made = tripped()
     first = made.next()
     assert first.probe
     made.pass_time(300.0)
@@ -112,7 +123,7 @@ def test_probes_go_out_one_at_a_time() -> None:
 
 
 def test_probes_are_one_to_thirty_seconds_apart() -> None:
-    made = shut()
+    made = tripped()
     before, gaps = made.now, []
     for _ in range(9):
         probe(made)
@@ -121,32 +132,52 @@ def test_probes_are_one_to_thirty_seconds_apart() -> None:
     assert gaps == [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0, 30.0]
 
 
-def test_never_tried_entities_are_probed_first_and_then_they_rotate() -> None:
-    made = shut()
+def test_probes_alternate_between_the_newest_and_the_one_tried_longest_ago() -> None:
+    made = tripped()
     made.add(D)
     made.pass_time(0.1)
     made.add(E)
-    tried = [probe(made) for _ in range(2)]
-    assert set(tried) == {D, E}
-    rotation = [probe(made) for _ in range(5)]
-    assert set(rotation) == {A, B, C, D, E}
-    assert [probe(made) for _ in range(10)] == rotation * 2
+    assert [probe(made) for _ in range(2)] == [E, D]
+    tried = [probe(made) for _ in range(12)]
+    assert tried[::2] == [E] * 6
+    assert sorted(tried[1:9:2]) == [A, B, C, D]
 
 
-def test_a_new_entity_goes_before_those_that_failed() -> None:
-    made = shut()
+def test_nobody_is_probed_twice_in_a_row_while_another_could_be() -> None:
+    made = tripped()
+    made.add(D)
+    tried = [probe(made) for _ in range(20)]
+    assert all(one != other for one, other in pairwise(tried))
+    assert set(tried) == {A, B, C, D}
+
+
+def test_probes_are_a_second_apart_while_somebody_waits_who_was_not_tried() -> None:
+    made = tripped()
+    crowd = [Entity("cart", str(number)) for number in range(10)]
+    for entity in crowd:
+        made.add(entity)
+    started = made.now
+    tried = [probe(made) for _ in range(20)]
+    assert set(crowd) <= set(tried)
+    assert made.now - started <= 21.0
+
+
+def test_somebody_new_is_tried_within_a_second() -> None:
+    made = tripped()
     for _ in range(7):
         probe(made)
+    made.pass_time(5.0)
     made.add(E)
     assert probe(made) == E
+    assert made.outbox.breakers.of["cart"].opened_at < made.now
 
 
 def test_a_probe_obeys_what_the_api_asked_this_entity_to_wait() -> None:
-    made = shut()
+    made = tripped()
     asked = {}
     for _ in range(3):
-        entity = probe(made, retry_after(200.0))
-        asked[entity] = made.now + 200.0
+        entity = probe(made, retry_after(60.0))
+        asked[entity] = made.now + 60.0
     assert set(asked) == {A, B, C}
     made.add(D)
     while set(asked) != {A, B, C, D}:
@@ -159,9 +190,9 @@ def test_a_probe_obeys_what_the_api_asked_this_entity_to_wait() -> None:
 
 
 def test_with_everybody_told_to_wait_it_probes_when_the_first_may_be_tried() -> None:
-    made = shut()
+    made = tripped()
     may = {}
-    for seconds in (300.0, 150.0, 300.0):
+    for seconds in (60.0, 30.0, 60.0):
         may[probe(made, retry_after(seconds))] = made.now + seconds
     first = min(may, key=lambda entity: may[entity])
     assert probe(made) == first
@@ -169,9 +200,9 @@ def test_with_everybody_told_to_wait_it_probes_when_the_first_may_be_tried() -> 
 
 
 def test_what_a_replaced_event_was_told_to_wait_its_successor_waits_too() -> None:
-    made = shut()
-    asked = {probe(made, retry_after(100.0)): made.now for _ in range(3)}
-    until = min(asked.values()) + 100.0
+    made = tripped()
+    asked = {probe(made, retry_after(60.0)): made.now for _ in range(3)}
+    until = min(asked.values()) + 60.0
     for entity in (A, B, C):
         made.add(entity)
     probe(made)
@@ -179,37 +210,33 @@ def test_what_a_replaced_event_was_told_to_wait_its_successor_waits_too() -> Non
 
 
 @pytest.mark.parametrize("answer", ANSWERS)
-def test_any_answer_opens_it_and_everybody_goes(answer: Outcome) -> None:
-    made = shut()
+def test_any_answer_closes_it_and_everybody_goes(answer: Outcome) -> None:
+    made = tripped()
     made.add(D)
     made.add(E)
     delivery = made.next()
-    settled = made.settle(delivery, answer)
-    assert settled.gate is not None
-    assert settled.gate.shut is None
+    assert closed(made.settle(delivery, answer)) == [TripReason.OUTAGE]
     made.pass_time(60.0)
     assert {made.take().entity for _ in range(4)} == {A, B, C, D, E} - {delivery.entity}
 
 
 @pytest.mark.parametrize("answer", ANSWERS)
-def test_a_late_answer_to_a_request_from_before_opens_it(answer: Outcome) -> None:
+def test_a_late_answer_to_a_request_from_before_closes_it(answer: Outcome) -> None:
     made = box()
     (late,) = made.start(D)
-    made.shut()
-    settled = made.settle(late, answer)
-    assert settled.gate is not None
-    assert settled.gate.shut is None
+    made.trip()
+    assert closed(made.settle(late, answer)) == [TripReason.OUTAGE]
 
 
-def test_a_probe_that_comes_back_after_the_gate_opened_and_shut_again_blocks_nobody_for_ever() -> None:
+def test_a_probe_that_comes_back_after_it_closed_and_opened_again_blocks_nobody_for_ever() -> None:
     made = box()
     (late,) = made.start(D)
-    made.shut()
+    made.trip()
     slow = made.next()
     assert slow.probe
     made.settle(late, DELIVERED)
     made.add(E)
-    while made.outbox.gate.shut is None:
+    while made.tripped is None:
         made.settle(made.next(), SERVER_ERROR)
     made.pass_time(100.0)
     assert made.nothing()
@@ -217,16 +244,16 @@ def test_a_probe_that_comes_back_after_the_gate_opened_and_shut_again_blocks_nob
     assert made.next().probe
 
 
-def test_nothing_settles_because_of_the_gate() -> None:
-    made = shut(max_attempts=1, dead_letters=True)
+def test_nothing_settles_because_a_breaker_is_open() -> None:
+    made = tripped(max_attempts=1, dead_letters=True)
     for outcome in (SERVER_ERROR, TIMED_OUT, TOO_MANY, KEY_REFUSED) * 10:
         probe(made, outcome)
     assert (made.outbox.unsettled, made.outbox.pending, made.committable, len(made.outbox.letters)) == (3, 3, 0, 0)
     assert made.outbox.counts.settled() == 0
 
 
-def test_it_opens_whatever_mix_of_poison_and_good_entities_waits() -> None:
-    made = shut()
+def test_it_closes_whatever_mix_of_poison_and_good_entities_waits() -> None:
+    made = tripped()
     made.add(D)
     for _ in range(10):
         made.add(E)
@@ -235,15 +262,15 @@ def test_it_opens_whatever_mix_of_poison_and_good_entities_waits() -> None:
             made.settle(poisonous, SERVER_ERROR)
             poisonous = made.next()
         made.settle(poisonous, DELIVERED)
-        assert made.outbox.gate.shut is None
+        assert made.tripped is None
         for _ in range(8):
-            if made.outbox.gate.shut is None:
+            if made.tripped is None:
                 made.settle(made.next(), SERVER_ERROR)
 
 
 def test_a_partition_that_is_about_to_go_is_not_probed() -> None:
     made = box(partitions=(P0, P1))
-    made.shut()
+    made.trip()
     made.add(D, P1)
     made.outbox.suspend([P1])
     assert D not in {probe(made) for _ in range(6)}
@@ -252,18 +279,18 @@ def test_a_partition_that_is_about_to_go_is_not_probed() -> None:
 
 
 def test_with_nothing_to_probe_with_it_waits_for_something() -> None:
-    made = shut()
+    made = tripped()
     made.lose(P0)
     assert made.nothing()
     assert made.outbox.wake_at(made.now) is None
     made.own(P0)
     made.add(D)
     assert probe(made, DELIVERED) == D
-    assert made.outbox.gate.shut is None
+    assert made.tripped is None
 
 
 def test_a_pause_by_429_holds_probes_too() -> None:
-    made = shut()
+    made = tripped()
     probe(made, retry_after(50.0, "http_429"))
     until = made.now + 50.0
     probe(made)
@@ -271,7 +298,7 @@ def test_a_pause_by_429_holds_probes_too() -> None:
 
 
 def test_the_rate_holds_for_probes_too() -> None:
-    made = shut()
+    made = tripped()
     made.outbox.rate.set(0.0, made.now)
     made.pass_time(100.0)
     assert made.nothing()
@@ -281,21 +308,21 @@ def test_the_rate_holds_for_probes_too() -> None:
 
 
 def test_a_rejected_probe_is_settled_like_any_other() -> None:
-    made = shut()
+    made = tripped()
     probe(made, REJECTED)
     assert made.outbox.counts.rejected == {("cart", "unknown_visit_id"): 1}
     assert made.outbox.unsettled == 2
 
 
 def test_an_event_is_probed_in_its_newest_state() -> None:
-    made = shut()
+    made = tripped()
     made.add(D)
     newest = made.add(D)
     delivery = made.next()
     assert (delivery.entity, delivery.event.offset) == (D, newest)
 
 
-def test_an_event_that_could_not_be_sent_opens_nothing_and_counts_as_no_request() -> None:
+def test_an_event_that_could_not_be_sent_closes_nothing_and_counts_as_no_request() -> None:
     made = box(window=0.0)
     for entity in (A, B, C, D, E):
         made.add(entity)
@@ -306,7 +333,7 @@ def test_an_event_that_could_not_be_sent_opens_nothing_and_counts_as_no_request(
     probe = made.take()
     assert probe.probe
     made.settle(probe, Outcome(Result.REJECTED, "payload_too_large", "too long", asked=False))
-    assert made.outbox.gate.shut is not None
+    assert made.tripped is not None
     assert made.outbox.counts.requests == requests
     assert made.outbox.counts.rejected["cart", "payload_too_large"] == 1
     assert made.take().probe

@@ -2,7 +2,22 @@
 
 import pytest
 
-from tests.core.support import P0, P1, SERVER_ERROR, TIMED_OUT, TOO_MANY, WINDOW, A, B, C, box, retry_after
+from tests.core.support import (
+    KEY_REFUSED,
+    NOT_CONNECTED,
+    P0,
+    P1,
+    REJECTED,
+    SERVER_ERROR,
+    TIMED_OUT,
+    TOO_MANY,
+    WINDOW,
+    A,
+    B,
+    C,
+    box,
+    retry_after,
+)
 from worker.core.outbox import Outbox
 from worker.core.outcome import DELIVERED, Outcome
 from worker.core.rules import Rules
@@ -35,10 +50,10 @@ def test_a_retry_comes_when_it_was_said_and_not_before() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "expected"), [(0.0, 1.0), (0.5, 1.0), (1.5, 1.5), (300.0, 300.0), (301.0, 300.0), (1e30, 300.0)]
+    ("asked", "expected"), [(0.0, 1.0), (0.5, 1.0), (1.5, 1.5), (60.0, 60.0), (61.0, 60.0), (1e30, 60.0)]
 )
 @pytest.mark.parametrize("reason", ["http_5xx", "http_other", "bad_response"])
-def test_retry_after_lengthens_an_entitys_delay_up_to_300_seconds(asked: float, expected: float, reason: str) -> None:
+def test_retry_after_lengthens_an_entitys_delay_up_to_60_seconds(asked: float, expected: float, reason: str) -> None:
     made = box()
     (delivery,) = made.start(A)
     assert made.settle(delivery, retry_after(asked, reason)).retry_in == expected
@@ -55,7 +70,7 @@ def test_retry_after_never_shortens_a_delay() -> None:
 def test_retry_after_of_one_entity_holds_no_other() -> None:
     made = box()
     (delivery,) = made.start(A)
-    made.settle(delivery, retry_after(300.0))
+    made.settle(delivery, retry_after(60.0))
     made.add(B)
     asked_at = made.now
     assert made.next().entity == B
@@ -78,23 +93,55 @@ def test_a_429_pauses_everything_for_that_long_up_to_60_seconds(asked: float, pa
     assert made.take().entity == C
 
 
-def test_a_429_delays_its_own_entity_up_to_300_seconds_all_the_same() -> None:
+def test_a_429_without_retry_after_pauses_everything_for_a_second() -> None:
     made = box()
-    (a,) = made.start(A)
-    assert made.settle(a, retry_after(200.0, "http_429")).retry_in == 200.0
-    until = made.now + 200.0
-    made.add(B)
-    assert made.next().entity == B
-    assert made.next().entity == A
-    assert made.now == until
+    a, _ = made.start(A, B)
+    made.add(C)
+    made.settle(a, TOO_MANY)
+    until = made.now + 1.0
+    made.until(until - 0.001)
+    assert made.nothing()
+    assert made.outbox.wake_at(made.now) == until
 
 
-def test_a_429_without_retry_after_pauses_nobody_else() -> None:
+def test_pauses_that_nobody_asked_for_double_up_to_thirty_seconds() -> None:
     made = box()
-    (a,) = made.start(A)
-    assert made.settle(a, TOO_MANY).retry_in == 1.0
-    made.add(B)
-    assert made.next().entity == B
+    made.add(A)
+    pauses = []
+    for _ in range(8):
+        made.settle(made.next(), TOO_MANY)
+        pauses.append(made.outbox.pause.until - made.now)
+    assert pauses == [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0]
+
+
+@pytest.mark.parametrize("answer", [DELIVERED, REJECTED, SERVER_ERROR, KEY_REFUSED])
+def test_an_answer_other_than_429_starts_the_pauses_anew(answer: Outcome) -> None:
+    made = box()
+    a, b = made.start(A, B)
+    made.settle(a, TOO_MANY)
+    again = made.next()
+    made.settle(again, TOO_MANY)
+    assert made.outbox.pause.until == made.now + 2.0
+    made.settle(b, answer)
+    made.settle(made.next(), TOO_MANY)
+    assert made.outbox.pause.until == made.now + 1.0
+
+
+@pytest.mark.parametrize("silence", [TIMED_OUT, NOT_CONNECTED])
+def test_a_request_without_an_answer_does_not_start_the_pauses_anew(silence: Outcome) -> None:
+    made = box()
+    a, b = made.start(A, B)
+    made.settle(a, TOO_MANY)
+    made.settle(b, silence)
+    made.settle(made.next(), TOO_MANY)
+    assert made.outbox.pause.until == made.now + 2.0
+
+
+def test_429s_to_requests_that_were_in_flight_together_make_one_pause() -> None:
+    made = box()
+    for delivery in made.start(A, B, C):
+        made.settle(delivery, TOO_MANY)
+    assert made.outbox.pause.until == made.now + 1.0
 
 
 @pytest.mark.parametrize("reason", ["http_5xx", "http_other", "bad_response"])
@@ -102,7 +149,7 @@ def test_only_a_429_pauses_everything(reason: str) -> None:
     made = box()
     (a,) = made.start(A)
     made.settle(a, retry_after(60.0, reason))
-    assert made.outbox.paused_until <= made.now
+    assert made.outbox.pause.until <= made.now
 
 
 def test_a_shorter_pause_does_not_end_a_longer_one() -> None:

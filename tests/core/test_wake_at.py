@@ -21,7 +21,6 @@ from tests.core.support import (
     A,
     B,
     C,
-    D,
     no_jitter,
     retry_after,
 )
@@ -36,6 +35,7 @@ OUTCOMES = [
     DELIVERED,
     DELIVERED,
     REJECTED,
+    REJECTED,
     SERVER_ERROR,
     SERVER_ERROR,
     TIMED_OUT,
@@ -47,6 +47,7 @@ OUTCOMES = [
     retry_after(20.0, "http_429"),
 ]
 PARTITIONS = st.sampled_from([P0, P1])
+D = Entity("order", "d")
 ENTITIES = st.sampled_from([A, B, C, D])
 INFINITY = float("inf")
 
@@ -200,7 +201,7 @@ class WaiterMachine(RuleBasedStateMachine):
         assert delivery.entity not in {other.entity for other in self.in_flight}, "two in flight for an entity"
         assert owner.alive, "sent what it does not own"
         assert not owner.held, "sent what is held back"
-        assert self.now >= self.outbox.paused_until, "sent during a pause"
+        assert self.now >= self.outbox.pause.until, "sent during a pause"
         assert delivery.event.offset >= self.sent.get((owner.epoch, delivery.entity), -1), (
             "an older state after a newer"
         )
@@ -234,12 +235,14 @@ class WaiterMachine(RuleBasedStateMachine):
                 assert lane in owner.parked, "forgotten by its partition"
 
     @invariant()
-    def a_shut_gate_is_probed_again(self) -> None:
-        gate, lanes = self.outbox.gate, self.outbox._lanes
-        if gate.shut is not None and len(lanes) and not self.draining:
-            assert gate.probing or self.outbox.wake_at(self.now) is not None
-        assert gate.probing == any(delivery.probe for delivery in self.in_flight)
-        assert sum(delivery.probe for delivery in self.in_flight) <= 1
+    def an_open_breaker_is_probed_again(self) -> None:
+        breakers, lanes = self.outbox.breakers, self.outbox._lanes
+        for breaker in breakers.open():
+            if lanes.any_of(breaker.covers) and not self.draining:
+                assert breaker.probing or self.outbox.wake_at(self.now) is not None
+        for breaker in (breakers.key, *breakers.of.values()):
+            probes = sum(delivery.breaker is breaker for delivery in self.in_flight)
+            assert probes == breaker.probing
 
     @invariant()
     def nothing_is_lost_or_counted_twice(self) -> None:

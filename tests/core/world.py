@@ -21,8 +21,8 @@ SESSION_TIMEOUT: Final = 20.0
 #: How long after its end a process may be back (s): a static member owns its partitions again at once.
 BACK_AFTER: Final = (0.0, 1.0, LATEST_LANDING, SESSION_TIMEOUT)
 
-Nature = Literal["good", "rejected", "poison", "skipped", "invalid", "exhausted"]
-NATURES: Final[list[Nature]] = ["good", "good", "good", "good", "rejected", "poison", "skipped", "invalid"]
+Nature = Literal["good", "rejected", "poison", "skipped", "emptied", "invalid", "exhausted"]
+NATURES: Final[list[Nature]] = ["good", "good", "good", "good", "rejected", "poison", "skipped", "emptied", "invalid"]
 
 FAILURES: Final = {
     "5xx": Outcome(Result.RETRYABLE, "http_5xx", "HTTP 500"),
@@ -35,6 +35,7 @@ FAILURES: Final = {
 }
 POISON: Final = FAILURES["5xx"]
 REJECTED: Final = Outcome(Result.REJECTED, "unknown_visit_id", "Unknown visit_id")
+SUSPENDED: Final = Outcome(Result.REJECTED, "other_error", "Account suspended")
 TIMED_OUT: Final = Outcome(Result.RETRYABLE, "timeout", "no answer", ambiguous=True)
 
 
@@ -73,15 +74,15 @@ class Log:
         ]
 
     def _replaced(self, offset: int, entity: Entity) -> bool:
-        sendable = ("good", "rejected", "poison", "exhausted")
-        return any(r.entity == entity and r.nature in sendable for r in self.records[offset + 1 : self.read])
+        newer = ("good", "rejected", "poison", "exhausted", "emptied")
+        return any(r.entity == entity and r.nature in newer for r in self.records[offset + 1 : self.read])
 
     def newest(self, entity: Entity) -> int | None:
         """The offset that the API must hold at rest; None: nothing that it must."""
         own = [(o, r) for o, r in enumerate(self.records) if r.entity == entity]
         good = max((o for o, r in own if r.nature == "good"), default=None)
-        bad = max((o for o, r in own if r.nature in ("rejected", "poison", "exhausted")), default=-1)
-        return None if good is None or bad > good else good  # a bad successor may have replaced the good one
+        bad = max((o for o, r in own if r.nature in ("rejected", "poison", "exhausted", "emptied")), default=-1)
+        return None if good is None or bad > good else good  # its successor may have replaced or dropped it
 
 
 @dataclass

@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import LogCapture
 
 from tests.core.machine import Tally
-from tests.core.world import BACK_AFTER, FAILURES, LATEST_LANDING, POISON, TIMED_OUT
+from tests.core.world import BACK_AFTER, FAILURES, LATEST_LANDING, POISON, SUSPENDED, TIMED_OUT
 from tests.engine.group import LANDINGS, Group
 from tests.engine.work import CONCURRENCY
 from tests.engine.world import (
@@ -68,6 +68,7 @@ class EngineMachine(Group):
             max_pending_bytes=bounds[1],
             max_attempts=max_attempts,
             dead_letters=dead_letters,
+            rejection_limit=3,
         )
         self.rate = rate
         self.world = World(dead_letters, eager)
@@ -137,9 +138,12 @@ class EngineMachine(Group):
             if then != "nothing":
                 self._overtake(flight.entry.entity)
 
-    @rule(failure=st.sampled_from(["5xx", "refused connection", "key refused"]), rounds=st.integers(1, 8))
+    @rule(failure=st.sampled_from(["5xx", "refused connection", "key refused", "suspended"]), rounds=st.integers(1, 8))
     def outage(self, failure: str, rounds: int) -> None:
         """After one more answer, in whose sight attempts of those who waited might count. Probes fail too."""
+        if failure == "suspended":
+            self.mass_rejection((rounds + 1) // 2)
+            return
         self.send(0.5, None)
         for _, process in self.alive():
             if process.flights:
@@ -149,6 +153,17 @@ class EngineMachine(Group):
             for _, process in self.alive():
                 for flight in list(process.flights):
                     self._answer(process, flight, POISON if flight.delivery.probe else FAILURES[failure])
+
+    def mass_rejection(self, rounds: int) -> None:
+        """The API rejects everything for a while, whatever it is."""
+        for _ in range(rounds):
+            for entity in ENTITIES:
+                self.world.produce(entity, "good")
+            for _ in range(3):
+                self.send(1.0, None)
+                for _, process in self.alive():
+                    for flight in list(process.flights):
+                        self._answer(process, flight, SUSPENDED)
 
     def _backlog(self) -> None:
         """Something of everybody waits, and more is unread."""
@@ -316,7 +331,9 @@ class EngineMachine(Group):
             self._check_at_rest(process)
 
     def _settle_all_but(self, nature: str) -> None:
-        """5, 9: the gate opens, and all is committed, whatever waits."""
+        """5, 9: the breakers close, and all is committed, whatever waits; only what is good ends mass rejection."""
+        for entity in ENTITIES[:2]:
+            self.world.produce(entity, "good")
         for _ in range(400):
             self.turns(1)
             for seat, process in self.alive():

@@ -7,6 +7,7 @@ from unittest.mock import patch
 
 import structlog
 
+from worker.core.event import Skipped
 from worker.core.lane import Delivery
 from worker.core.letters import Letter
 from worker.core.outbox import Outbox
@@ -24,7 +25,7 @@ Plant = tuple[type, str, Callable[..., Any]]
 
 _answered, _tick, _now = Commits._answered, Commits.tick, Commits.now
 _turn, _take_in, _pause = Intake.turn, Intake._take_in, Intake._pause
-_send, _letters_written = Sender._send, Desk.letters_written
+_send, _letters_written, _skip = Sender._send, Desk.letters_written, Outbox.skip
 
 
 def _believed_late(self: Commits, offsets: Mapping[Partition, int], _: int, error: Exception | None) -> None:
@@ -96,7 +97,11 @@ def _lease_for_ever(self: Intake, _: float, __: float) -> None:
 
 
 def _refused_forgotten(_: Intake, outbox: Outbox, partition: Partition, record: Record, *__: object) -> None:
-    outbox.skip(partition, record.offset, "tombstone", 0.0)
+    outbox.skip(partition, record.offset, Skipped("tombstone"), 0.0)
+
+
+def _emptied_forgotten(self: Outbox, partition: Partition, offset: int, skipped: Skipped, now: float) -> bool:
+    return _skip(self, partition, offset, Skipped(skipped.reason, skipped.kind), now)
 
 
 def _key_logged(self: Sender, delivery: Delivery) -> Outcome:
@@ -116,6 +121,7 @@ MUTANTS: Final[dict[str, Plant]] = {
     "engine-2-stopped-without-a-note": (Commits, "now", _stopped_without_note),
     "engine-2-last-commit-taken-for-granted": (Rebalancer, "committed", _last_commit_taken_for_granted),
     "engine-2-last-commit-not-doubted": (Outbox, "doubt", _never_doubted),
+    "engine-2-emptied-cart-forgotten": (Outbox, "skip", _emptied_forgotten),
     "engine-2-nothing-inherited": (Rebalancer, "inherit", _nothing_inherited),
     "engine-2-sent-without-a-lease": (Intake, "_renew", _lease_for_ever),
     "engine-3-never-released": (Rebalancer, "release", _never_released),

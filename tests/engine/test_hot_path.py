@@ -40,7 +40,7 @@ class Kept(NamedTuple):
 
 
 class Key:
-    value, problem = "fake-key", None
+    value, problem, path = "fake-key", None, None
 
     def reload(self) -> bool:
         return False

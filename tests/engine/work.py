@@ -4,10 +4,18 @@ from hypothesis.stateful import RuleBasedStateMachine
 
 from tests.core.world import FAILURES
 from tests.engine.world import DEADLINE, LEASE, NATURAL, Flight, Process, Seat, World
+from worker.core.circuit_breaker import CircuitBreakers, TripReason
+from worker.core.lane import Delivery
 from worker.core.outcome import DELIVERED, Outcome, Result
 from worker.core.rules import CATCH_UP_AT_MOST, Rules
 
 CONCURRENCY = 3
+
+
+def _spared(breakers: CircuitBreakers, delivery: Delivery, outcome: Outcome) -> bool:
+    """A probe's rejection settles nothing while everything of its kind is rejected; here every visit is long over."""
+    rejected = outcome.result is Result.REJECTED and outcome.reason != "unknown_visit_id"
+    return delivery.probe and rejected and breakers.of[delivery.entity.kind].reason is TripReason.REJECTIONS
 
 
 class Work(RuleBasedStateMachine):
@@ -47,7 +55,6 @@ class Work(RuleBasedStateMachine):
         process = seat.process
         assert process is not None
         while len(process.flights) < CONCURRENCY:
-            shut = process.outbox.gate.shut is not None
             with process.desk.outbox() as outbox:
                 delivery = outbox.take(self.world.now)
                 wake_at = outbox.wake_at(self.world.now)
@@ -57,11 +64,11 @@ class Work(RuleBasedStateMachine):
             log = self.world.logs[delivery.event.owner.partition]
             entry = log.entries[delivery.event.offset]
             flight = Flight(delivery, entry, self.world.now + DEADLINE, log.noted)
-            self._check(seat, process, flight, shut=shut)
+            self._check(seat, process, flight)
             process.sent[delivery.event.owner.epoch, delivery.entity] = delivery.event.offset
             process.flights.append(flight)
 
-    def _check(self, seat: Seat, process: Process, flight: Flight, *, shut: bool) -> None:
+    def _check(self, seat: Seat, process: Process, flight: Flight) -> None:
         delivery, owner, now = flight.delivery, flight.delivery.event.owner, self.world.now
         assert delivery.entity not in {other.entry.entity for other in process.flights}, "3: two in flight"
         assert delivery.event.offset >= process.sent.get((owner.epoch, delivery.entity), -1), "3: older after newer"
@@ -70,9 +77,13 @@ class Work(RuleBasedStateMachine):
         assert now <= process.last_start, "started after the last moment"
         waited = now >= process.assigned_at[owner.partition] + CATCH_UP_AT_MOST
         assert flight.noted or waited, "2: sent what a successor would know nothing of"
-        assert delivery.probe == shut, "9: a shut gate lets only probes through"
-        probes = sum(other.delivery.probe for other in process.flights)
-        assert not (delivery.probe and probes), "9: one probe at a time"
+        later = self.world.logs[owner.partition].entries[delivery.event.offset + 1 : owner.position]
+        emptied = any(entry.entity == delivery.entity and entry.nature == "empty" for entry in later)
+        assert delivery.confirming or not emptied, "2: sent what was emptied since"
+        stopped = delivery.entity.kind not in process.outbox.breakers.closed
+        assert delivery.probe == stopped, "9: an open breaker lets only probes through"
+        same = [other for other in process.flights if other.delivery.breaker is delivery.breaker]
+        assert not (delivery.probe and same), "9: one probe at a time"
 
     def _deliver_all(self) -> None:
         for _, process in self.alive():
@@ -91,10 +102,16 @@ class Work(RuleBasedStateMachine):
         if flight in self.world.abandoned:
             self.world.abandoned.remove(flight)
         settled_before, collapsed, letters = box.counts.settled(), box.counts.collapsed.total(), len(box.letters)
+        closed, owned = set(box.breakers.closed), flight.delivery.event.owner.alive
+        spared = _spared(box.breakers, flight.delivery, outcome)
         settled = process.finish(flight, outcome)
-        if outcome.result in (Result.DELIVERED, Result.REJECTED):
-            assert box.gate.shut is None, "9: an answer must open the gate"
+        answered = outcome.result in (Result.DELIVERED, Result.REJECTED)
+        assert answered or set(box.breakers.closed) <= closed, "9: a failure closed a breaker"
+        assert not answered or box.breakers.key.reason is None, "9: an answer must close the key's breaker"
+        if answered and not spared:
             entry.answered = entry.answered or outcome is DELIVERED or not self.world.dead_letters
+            if outcome.result is Result.REJECTED and owned:
+                entry.nature = "rejected"
         else:
             replaced = box.counts.collapsed.total() - collapsed + flight.delivery.confirming
             assert box.counts.settled() - settled_before <= replaced, "9: a failure settled an event"

@@ -54,6 +54,8 @@ _BAD: Final[list[Nature]] = ["rejected", "poison", "invalid", "malformed", "empt
 _GOOD: Final[list[Nature]] = ["good"]
 NATURES: Final[list[Nature]] = [*_BAD, *(_GOOD * len(_BAD))]
 SENDABLE: Final = ("good", "rejected", "poison", "exhausted")
+#: What takes an older state's place; an emptied cart is not sent itself.
+NEWER: Final = (*SENDABLE, "empty")
 NATURAL: Final[Mapping[str, Outcome]] = {"rejected": REJECTED, "poison": POISON}
 #: What becomes of a commit: `unheard` is applied, and an error is answered.
 Fate = Literal["applied", "unheard", "refused", "raised"]
@@ -86,8 +88,8 @@ class Log:
     noted: bool = False
 
     def newest(self, entity: Entity) -> int | None:
-        """The version that the API must hold at rest; None: a bad one may have replaced the last good one."""
-        own = [entry for entry in self.entries if entry.entity == entity and entry.nature in SENDABLE]
+        """The version that the API must hold at rest; None: what came after the last good one may have replaced it."""
+        own = [entry for entry in self.entries if entry.entity == entity and entry.nature in NEWER]
         return own[-1].version if own and own[-1].nature == "good" else None
 
 
@@ -143,6 +145,8 @@ class World:
     def produce(self, entity: Entity, nature: Nature) -> None:
         if nature == "poison" and entity not in POISONABLE:
             nature = "good"
+        if nature == "empty" and entity.kind == "order":
+            nature = "tombstone"
         partition = PARTITIONS[int(entity.id) % len(PARTITIONS)]
         version = len(self.entries) + 1
         bare = nature in ("malformed", "tombstone", "marker")
@@ -188,7 +192,7 @@ class World:
             for entry in log.entries[log.committed : offset]:
                 later = log.entries[entry.record.offset + 1 : position]
                 replaced = entry.nature in SENDABLE and any(
-                    other.entity == entry.entity and other.nature in SENDABLE for other in later
+                    other.entity == entry.entity and other.nature in NEWER for other in later
                 )
                 assert entry.answered or replaced, f"1, 7: passed {entry.nature} {partition}@{entry.record.offset}"
             log.committed, log.noted = offset, partition in unclear

@@ -115,22 +115,22 @@ def test_records_that_break_the_contract_are_rejected_without_a_request(stage: S
 
 
 def test_an_outage_is_noticed_survived_and_not_hammered(stage: Stages) -> None:
-    """The gate shuts, probes come one at a time, everything arrives afterwards, and the poll loop never waits."""
+    """The breaker opens, probes come one at a time, everything arrives afterwards, and the poll loop never waits."""
     s = stage(partitions=2)
     s.api.set_faults([{"status": 503}])
     with worker(**s.settings()) as w:
         w.wait_ready()
         s.produce([cart(str(i % 50), i) for i in range(1, 501)])
-        wait_until(lambda: w.metrics()["sending_paused{reason=outage}"] == 1, "the gate to shut", 20)
+        wait_until(lambda: w.metrics()["sending_paused{entity=cart,reason=outage}"] == 1, "the breaker to open", 20)
         after_shutting = s.api.state().requests
         s.produce([cart(str(i % 50), i) for i in range(501, 1001)])
         wait_until(lambda: s.api.state().requests >= after_shutting + 2, "two probes", 20)
-        assert s.api.state().requests <= after_shutting + 40, "a shut gate must not flood"
+        assert s.api.state().requests <= after_shutting + 40, "an open breaker must not flood"
         assert w.get("/healthz")[0] == w.get("/readyz")[0] == 200
         assert w.total("events_rejected_total") == 0
         s.api.clear_faults()
         s.wait_all_committed()
-        assert w.metrics()["sending_paused{reason=outage}"] == 0
+        assert w.metrics()["sending_paused{entity=cart,reason=outage}"] == 0
         assert w.stop() == 0
         assert w.logged("drained")[0]["longest_poll_gap_seconds"] < 1
     assert {version(params) for params in s.held().values()} == set(range(951, 1001))
@@ -178,7 +178,7 @@ def test_retry_after_on_a_429_pauses_everything(stage: Stages) -> None:
     s.api.set_faults([{"id": "1", "count": 1, "status": 429, "headers": {"Retry-After": "3"}}])
     with worker(**s.settings(OPTICO_MAX_CONCURRENCY="1")) as w:
         s.produce([cart(str(i)) for i in range(1, 6)])
-        wait_until(lambda: w.metrics()["sending_paused{reason=retry_after}"] == 1, "the pause", 20)
+        wait_until(lambda: w.metrics()["sending_paused{entity=cart,reason=retry_after}"] == 1, "the pause", 20)
         s.wait_all_committed()
         assert w.stop() == 0
     times = [request.arrived_at for request in s.api.requests()]

@@ -123,8 +123,8 @@ def test_tombstones_and_emptied_carts_are_skipped_and_committed(stage: Stages) -
         s.wait_all_committed()
         metrics = w.metrics()
         assert w.stop() == 0
-    assert metrics["events_skipped_total{reason=tombstone}"] == 2
-    assert metrics["events_skipped_total{reason=empty_products}"] == 1
+    assert metrics["events_skipped_total{entity=unknown,reason=tombstone}"] == 2
+    assert metrics["events_skipped_total{entity=cart,reason=empty_products}"] == 1
     assert version(s.held()["cart", "1"]) == 3
 
 

@@ -155,6 +155,11 @@ def test_a_truncated_answer_promises_more_than_it_sends(sandbox: Sandbox) -> Non
     assert last(sandbox).applied
 
 
+def test_a_message_may_name_the_id(sandbox: Sandbox) -> None:
+    sandbox.set_faults([{"envelope": "Cart {id} is refused"}])
+    assert post(sandbox.url, cart(id="17")).json == error("Cart 17 is refused")
+
+
 def test_any_envelope_can_be_answered(sandbox: Sandbox) -> None:
     sandbox.set_faults([{"kind": "cart", "envelope": "Invalid API key"}, {"envelope": {"status": "success"}}])
     assert (200, error("Invalid API key")) == ((answer := post(sandbox.url, cart())).status, answer.json)

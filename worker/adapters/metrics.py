@@ -2,24 +2,33 @@
 
 import platform
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from worker import __version__
+from worker.core.circuit_breaker import KINDS, TripReason
 from worker.core.outcome import REJECTION_REASONS, RETRY_REASONS, Result
 from worker.formats.repairs import LABELS as LABELS_OF_REPAIRS
 from worker.ports import Snapshot
 
 PREFIX = "optico_worker_"
 _INTAKE_PAUSED = ("max_pending", "max_pending_bytes", "dead_letter", "too_large")
-KINDS = ("cart", "order")
 ENTITIES = (*KINDS, "unknown")
 #: A request that times out ends just after its deadline, 5 s by default: an edge close above tells that from slow ones.
 REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 5.5, 10, 30, 60)
 DELIVERY_BUCKETS = (0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30, 60, 120, 300, 900, 3600)
+
+#: What may be skipped, and of which kind. A tombstone's is unknown: it is in nothing but the record's key.
+SKIPPED = (
+    ("unknown", "tombstone"),
+    ("cart", "empty_products"),
+    ("cart", "no_visit"),
+    ("order", "no_visit"),
+    ("order", "parent_order"),
+)
 
 Known = Iterable[tuple[str, ...]]
 
@@ -48,7 +57,7 @@ HELP: Mapping[str, str] = {
     "committed_offset": "Committed offset.",
     "assigned_partitions": "Partitions that this worker owns.",
     "intake_paused": "1 while reading is paused for this reason.",
-    "sending_paused": "1 while sending is paused for this reason.",
+    "sending_paused": "1 while sending of this kind is paused for this reason.",
     "rebalances_total": "Times that partitions came or went.",
     "commits_total": "Offset commits.",
     "last_poll_timestamp_seconds": "When the poll loop last turned.",
@@ -117,7 +126,7 @@ class _Snapshots(Collector):
         kinds = [(kind,) for kind in KINDS]
         yield _counter("events_consumed", ["topic"], counts.consumed, [(topic,) for topic in self._topics])
         yield _counter("events_collapsed", ["entity"], counts.collapsed, kinds)
-        yield _counter("events_skipped", ["reason"], counts.skipped, [("tombstone",), ("empty_products",)])
+        yield _counter("events_skipped", ["entity", "reason"], counts.skipped, SKIPPED)
         yield _counter("events_repaired", ["repair"], counts.repaired, [(label,) for label in LABELS_OF_REPAIRS])
         yield CounterMetricFamily(
             PREFIX + "records_key_mismatch",
@@ -157,17 +166,20 @@ def _gauges(snapshot: Snapshot) -> Iterator[Metric]:
     yield _gauge("oldest_unsettled_seconds", snapshot.oldest_unsettled)
     yield _gauge("assigned_partitions", len(snapshot.partitions))
     yield _gauge("last_poll_timestamp_seconds", snapshot.polled_at)
-    yield _flags("intake_paused", _INTAKE_PAUSED, snapshot.intake_paused)
-    yield _flags("sending_paused", ("outage", "invalid_api_key", "retry_after"), snapshot.sending_paused)
+    intake = [(reason,) for reason in _INTAKE_PAUSED]
+    yield _flags("intake_paused", ["reason"], intake, {(reason,) for reason in snapshot.intake_paused})
+    reasons = (*TripReason, "retry_after")
+    sending = [(kind, str(reason)) for kind in KINDS for reason in reasons]
+    yield _flags("sending_paused", ["entity", "reason"], sending, snapshot.sending_paused)
     build = GaugeMetricFamily(PREFIX + "build_info", HELP["build_info"], labels=["version", "python"])
     build.add_metric([__version__, platform.python_version()], 1)
     yield build
 
 
-def _flags(name: str, reasons: tuple[str, ...], active: Iterable[str]) -> Metric:
-    family = GaugeMetricFamily(PREFIX + name, HELP[name], labels=["reason"])
-    for reason in reasons:
-        family.add_metric([reason], reason in active)
+def _flags(name: str, labels: list[str], known: Known, active: Collection[tuple[str, ...]]) -> Metric:
+    family = GaugeMetricFamily(PREFIX + name, HELP[name], labels=labels)
+    for values in known:
+        family.add_metric(values, values in active)
     return family
 
 

@@ -15,10 +15,10 @@ class Batch(NamedTuple):
 
 
 def collapse(decoded: Sequence[Event | Skipped | Invalid]) -> Batch:
-    """Keeps of each entity the newest event, and all that is no event.
+    """Keeps of each entity the newest event, unless its cart was emptied after that, and all that is no event.
 
     The result is as if each had come in at the same moment: the last record is always kept, so that the position
-    passes the overtaken ones, and what can't be decoded takes no event with it.
+    passes the overtaken ones. Only an emptied cart takes older events with it; other skipped or invalid records don't.
     """
     newest: dict[Entity, int] = {}
     others: list[int] = []
@@ -29,5 +29,9 @@ def collapse(decoded: Sequence[Event | Skipped | Invalid]) -> Batch:
             kinds.append(one.entity[0])
         else:
             others.append(at)
+            if one.__class__ is Skipped and one.reason == "empty_products" and one.entity is not None:
+                newest.pop(one.entity, None)
+    if len(kinds) == len(newest):
+        return Batch(list(range(len(decoded))), Counter())
     overtaken = Counter(kinds) - Counter(entity.kind for entity in newest)
     return Batch(sorted((*newest.values(), *others)), overtaken)

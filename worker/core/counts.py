@@ -10,7 +10,7 @@ class Counts:
 
     consumed: Counter[str] = field(default_factory=Counter)  # topic
     collapsed: Counter[str] = field(default_factory=Counter)  # kind of entity
-    skipped: Counter[str] = field(default_factory=Counter)  # reason
+    skipped: Counter[tuple[str, str]] = field(default_factory=Counter)  # kind or `unknown`, reason
     delivered: Counter[str] = field(default_factory=Counter)  # kind of entity
     rejected: Counter[tuple[str, str]] = field(default_factory=Counter)  # kind or `unknown`, reason
     released: Counter[str] = field(default_factory=Counter)  # reason

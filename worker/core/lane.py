@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from worker.core.circuit_breaker import CircuitBreaker
 from worker.core.event import Entity
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ class QueuedEvent:
     """A record that was read and is not settled yet.
 
     `payload` is opaque to the core (the record itself). `read_at` is monotonic, `occurred_at` UNIX seconds.
-    `entity` is None for a record that could not be decoded and only awaits its dead letter.
+    `entity` is None for a record that could not be decoded and only awaits its dead letter. `written_at`: when the
+    record was written to the log, by its timestamp (monotonic seconds).
     """
 
     entity: Entity | None
@@ -41,6 +43,7 @@ class QueuedEvent:
     size: int
     read_at: float
     occurred_at: float
+    written_at: float = 0.0
 
     @property
     def coordinates(self) -> Coordinates:
@@ -57,17 +60,21 @@ class Slot:
 
     `due` and `not_before` are monotonic seconds; before the latter it is no probe either, because the API itself asked
     for that or because it is too early to confirm. `attempts` are those that count, `tries` all consecutive failures
-    (they set the delay). `mark`: answers that other entities had had at the previous attempt. `confirming`: the event
-    was delivered already and will be sent once more.
+    (they set the delay). `mark`: answers that other entities of the kind had had at the previous attempt,
+    `mark_of_other_kind`: those of the other kind. `failing_since`: when its event failed first. `confirming`: the event
+    was delivered already and will be sent once more. `emptied`: in flight, and its cart was emptied since.
     """
 
     event: QueuedEvent
     due: float
     mark: int
+    mark_of_other_kind: int = 0
+    failing_since: float | None = None
     not_before: float = 0.0
     attempts: int = 0
     tries: int = 0
     confirming: bool = False
+    emptied: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -96,11 +103,19 @@ class Lane:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Delivery:
-    """A request to make: handed out by `Outbox.take`, to be given back to `Outbox.settle` exactly once."""
+    """A request to make: handed out by `Outbox.take`, to be given back to `Outbox.settle` exactly once.
+
+    `breaker`: the open circuit breaker whose probe it is. `answers_before`: how many requests were answered by then.
+    """
 
     event: QueuedEvent
     entity: Entity
     slot: Slot
-    probe: bool
+    breaker: CircuitBreaker | None
     confirming: bool
     started_at: float
+    answers_before: int
+
+    @property
+    def probe(self) -> bool:
+        return self.breaker is not None

@@ -1,9 +1,12 @@
 """All lanes: which one is due when, which are in flight, which a partition holds back."""
 
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
-from worker.core.event import Entity
-from worker.core.lane import Delivery, Lane, QueuedEvent, Reading, Slot
+from worker.core.circuit_breaker import KINDS, CircuitBreaker
+from worker.core.event import Entity, Kind
+from worker.core.lane import Delivery, Lane, QueuedEvent, Reading
 from worker.core.large import LargeEvents
 from worker.core.ownership import Ownership
 from worker.core.rules import CONFIRM_AFTER
@@ -21,7 +24,9 @@ class Lanes:
     large: LargeEvents = field(default_factory=LargeEvents)
     in_flight: set[Lane] = field(default_factory=set)
     _lanes: dict[Entity, Lane] = field(default_factory=dict)
-    _schedule: Schedule = field(default_factory=Schedule)
+    _number: dict[Kind, int] = field(default_factory=lambda: dict.fromkeys(KINDS, 0))
+    _schedules: dict[Kind, Schedule] = field(default_factory=lambda: {kind: Schedule() for kind in KINDS})
+    _last_kind: Kind = "order"
     _late: dict[Entity, tuple[float, frozenset[Reading]]] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -30,11 +35,22 @@ class Lanes:
     def __getitem__(self, entity: Entity) -> Lane:
         return self._lanes[entity]
 
+    def get(self, entity: Entity) -> Lane | None:
+        """The entity's lane, if anything of it waits or is in flight."""
+        return self._lanes.get(entity)
+
+    def entities(self) -> Collection[Entity]:
+        return self._lanes.keys()
+
+    def any_of(self, kinds: Iterable[Kind]) -> bool:
+        return any(self._number[kind] for kind in kinds)
+
     def of(self, entity: Entity, now: float) -> Lane:
         """The entity's lane, opened if need be."""
         lane = self._lanes.get(entity)
         if lane is None:
             lane = self._lanes[entity] = Lane(entity)
+            self._number[entity.kind] += 1
             late = self._late.pop(entity, None)
             if late is not None and now < late[0]:
                 lane.suspects = late[1]
@@ -46,15 +62,15 @@ class Lanes:
             return
         slot = lane.waiting[0]
         if slot.event.owner.held:
-            self._schedule.drop(lane)
+            self._schedules[lane.entity.kind].drop(lane)
             slot.event.owner.parked[lane] = None
         else:
-            self._schedule.put(lane, slot.due)
+            self._schedules[lane.entity.kind].put(lane, slot.due)
 
     def replan(self, lane: Lane) -> None:
         """The head's time has changed."""
         if lane.token:
-            self._schedule.put(lane, lane.waiting[0].due)
+            self._schedules[lane.entity.kind].put(lane, lane.waiting[0].due)
 
     def unpark(self, owner: Ownership) -> None:
         """What the partition held back may go, unless it holds it back for another reason."""
@@ -65,38 +81,60 @@ class Lanes:
             if lane.waiting:
                 self.plan(lane)
 
-    def due(self, now: float) -> Lane | None:
-        """The lane that is due first, if any is due; of large events only what there is room for."""
-        while (first := self._schedule.first()) is not None and first[0] <= now:
-            lane = first[1]
-            event = lane.waiting[0].event
-            if event.owner.held:
-                self.plan(lane)
-            elif self.large.admits(event.size):
-                return lane
-            else:
-                self._schedule.drop(lane)
-                self.large.wait(lane)
+    def due(self, now: float, kinds: tuple[Kind, ...]) -> Lane | None:
+        """The lane of these kinds that is due first; of large events only what there is room for.
+
+        Where both kinds have one they take turns: none waits for a crowd of the other.
+        """
+        for kind in kinds if self._last_kind != kinds[0] else kinds[::-1]:
+            schedule = self._schedules[kind]
+            while (first := schedule.first()) is not None and first[0] <= now:
+                lane = first[1]
+                event = lane.waiting[0].event
+                if event.owner.held:
+                    self.plan(lane)
+                elif self.large.admits(event.size):
+                    return lane
+                else:
+                    schedule.drop(lane)
+                    self.large.wait(lane)
         return None
 
-    def next_due(self) -> float | None:
-        """When the first lane is due; it may turn out to be held back by then."""
-        first = self._schedule.first()
-        return None if first is None else first[0]
+    def next_due(self, kinds: tuple[Kind, ...]) -> float | None:
+        """When the first lane of these kinds is due; it may turn out to be held back by then."""
+        due = None
+        for kind in kinds:  # no comprehension: this runs for every record, and a call costs more than all else here
+            first = self._schedules[kind].first()
+            if first is not None and (due is None or first[0] < due):
+                due = first[0]
+        return due
 
-    def to_probe(self, now: float) -> Lane | None:
-        """Never-tried entities first, then the one tried longest ago; none whose `not_before` is ahead."""
-        waiting = (lane for lane in self._lanes.values() if lane.in_flight is None and _may_probe(lane.waiting[0], now))
-        return min(waiting, key=lambda lane: -1.0 if lane.tried_at is None else lane.tried_at, default=None)
+    def to_probe(self, breaker: CircuitBreaker, now: float) -> Lane | None:
+        """The lane for the breaker's next probe; none whose `not_before` is ahead, and the last one only if alone."""
+        able = [lane for lane in self._lanes.values() if lane.entity.kind in breaker.covers and _may_probe(lane, now)]
+        others = [lane for lane in able if lane.entity != breaker.probed] or able
+        return PROBE_TURNS[breaker.turn % len(PROBE_TURNS)](others) if others else None
 
-    def start(self, lane: Lane, now: float, *, probe: bool) -> Delivery:
+    def untried(self, breaker: CircuitBreaker, now: float) -> bool:
+        """Whether an entity could be probed that was not tried since the breaker opened."""
+        since = breaker.opened_at
+        return any(
+            (lane.tried_at is None or lane.tried_at < since)
+            and lane.entity.kind in breaker.covers
+            and _may_probe(lane, now)
+            for lane in self._lanes.values()
+        )
+
+    def start(self, lane: Lane, now: float, breaker: CircuitBreaker | None, answers: int) -> Delivery:
+        """`breaker`: whose probe it is. `answers`: how many requests were answered so far."""
         slot = lane.waiting.pop(0)
-        self._schedule.drop(lane)
+        self._last_kind = lane.entity.kind
+        self._schedules[lane.entity.kind].drop(lane)
         lane.in_flight = slot
         lane.tried_at = now
         self.in_flight.add(lane)
         self.large.start(slot.event.size)
-        return Delivery(slot.event, lane.entity, slot, probe, slot.confirming, now)
+        return Delivery(slot.event, lane.entity, slot, breaker, slot.confirming, now, answers)
 
     def landed(self, lane: Lane) -> None:
         """The lane's request is over, which may make room for large ones."""
@@ -112,10 +150,11 @@ class Lanes:
         if lane.waiting:
             self.plan(lane)
             return
-        self._schedule.drop(lane)
+        self._schedules[lane.entity.kind].drop(lane)
         if lane.suspects:
             self._late[lane.entity] = now + CONFIRM_AFTER, lane.suspects
         del self._lanes[lane.entity]
+        self._number[lane.entity.kind] -= 1
 
     def hold(self, owner: Ownership) -> None:
         """Parks what waits of an ownership that holds it back from now on."""
@@ -155,5 +194,21 @@ class Lanes:
                 self.plan(lane)
 
 
-def _may_probe(slot: Slot, now: float) -> bool:
+def _may_probe(lane: Lane, now: float) -> bool:
+    if lane.in_flight is not None:
+        return False
+    slot = lane.waiting[0]
     return not slot.event.owner.held and now >= slot.not_before
+
+
+def _newest(lanes: Sequence[Lane]) -> Lane:
+    return max(reversed(lanes), key=lambda lane: lane.waiting[0].event.read_at)
+
+
+def _tried_longest_ago(lanes: Sequence[Lane]) -> Lane:
+    """One that was never tried goes first, and so one that was not tried since the breaker opened."""
+    return min(lanes, key=lambda lane: -1.0 if lane.tried_at is None else lane.tried_at)
+
+
+#: Who is probed, turn by turn. A turn of an entity on a call would be the first of these.
+PROBE_TURNS: Final[tuple[Callable[[Sequence[Lane]], Lane], ...]] = (_newest, _tried_longest_ago)

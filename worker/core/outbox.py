@@ -14,27 +14,28 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from worker.core.circuit_breaker import KINDS, CircuitBreaker, CircuitBreakers
 from worker.core.counts import Counts
-from worker.core.event import Entity, Kind
-from worker.core.gate import Gate
+from worker.core.event import Entity, Kind, Skipped
 from worker.core.lane import Delivery, Lane, QueuedEvent, Slot
 from worker.core.lanes import Lanes
 from worker.core.letters import Letter, Letters
-from worker.core.outcome import Outcome, Result
+from worker.core.outcome import UNKNOWN_VISIT, Outcome, Result
 from worker.core.ownership import Ownership, Ownerships, Partition
+from worker.core.pause import Pause
 from worker.core.rate import Rate
-from worker.core.rules import CONFIRM_AFTER, LONGEST_PAUSE, OVERHEAD, Rules, Settled
-from worker.core.settling import Settling
+from worker.core.rules import CONFIRM_AFTER, OVERHEAD, VISIT_LIFETIME, Rules, Settled
+from worker.core.settling import SPARED, Settling
 
 
 @dataclass(slots=True)
 class Outbox:
     rules: Rules
-    gate: Gate = field(init=False)
+    breakers: CircuitBreakers = field(init=False)
     letters: Letters = field(init=False)
+    pause: Pause = field(init=False)
     rate: Rate = field(default_factory=Rate)
     counts: Counts = field(default_factory=Counts)
-    paused_until: float = 0.0
     #: Until when (monotonic seconds) nobody else can have been given our partitions. Past it nothing starts.
     lease_until: float = float("inf")
     #: How often partitions were asked back or went. What was committed before the last time says nothing any more.
@@ -46,14 +47,15 @@ class Outbox:
     _settling: Settling = field(init=False)
 
     def __post_init__(self) -> None:
-        self.gate = Gate(self.rules.delay)
+        self.breakers = CircuitBreakers(self.rules.delay, self.rules.rejection_limit)
         self.letters = Letters(self.rules.delay)
+        self.pause = Pause(self.rules.delay)
         self._lanes.large.at_once = self.rules.large_at_once
         self._settling = Settling(self.rules, self.letters, self.counts)
 
     def __repr__(self) -> str:
-        gate = f"gate shut by {self.gate.shut}" if self.gate.shut else "gate open"
-        return f"<Outbox: {self.pending} pending, {self.in_flight} in flight, {len(self.owned)} partitions, {gate}>"
+        counted = f"{self.pending} pending, {self.in_flight} in flight, {len(self.owned)} partitions"
+        return f"<Outbox: {counted}, circuit breakers {self.breakers!r}>"
 
     # What comes in. Each of these says False, and does nothing, for a partition that is not owned.
 
@@ -67,16 +69,17 @@ class Outbox:
         size: int,
         occurred_at: float,
         now: float,
+        age: float = 0.0,
     ) -> bool:
         """Puts an event into its entity's lane; a waiting older one of the same partition is replaced.
 
-        `size` is the record's, in bytes; `occurred_at` UNIX seconds.
+        `size` is the record's, in bytes; `occurred_at` UNIX seconds; `age`: seconds since the record was written.
         """
         owner = self._receive(partition, offset, now)
         if owner is None:
             return False
         event = owner.admit(payload, offset, size + OVERHEAD, now, occurred_at)
-        event.entity = entity
+        event.entity, event.written_at = entity, now - age
         self._settling.admit(event)
         lane = self._lanes.of(entity, now)
         slot = lane.slot_of(owner)
@@ -89,6 +92,8 @@ class Outbox:
             else:
                 lane.waiting = [slot]  # one that is appended to would take room for four
                 self._lanes.plan(lane)
+                if entity.kind not in self.breakers.closed and lane.tried_at is None:
+                    self.breakers.hurry(entity.kind, now)
         return True
 
     def overtaken(self, partition: Partition, kind: Kind, events: int) -> bool:
@@ -102,13 +107,15 @@ class Outbox:
         self.counts.collapsed[kind] += events
         return True
 
-    def skip(self, partition: Partition, offset: int, reason: str, now: float) -> bool:
-        """Notes a record with nothing to send."""
+    def skip(self, partition: Partition, offset: int, skipped: Skipped, now: float) -> bool:
+        """Counts a record with nothing to send. An emptied cart drops the older state of its entity."""
         owner = self._receive(partition, offset, now)
         if owner is None:
             return False
         owner.read(offset)
-        self.counts.skipped[reason] += 1
+        self.counts.skipped[skipped.kind, skipped.reason] += 1
+        if skipped.reason == "empty_products" and skipped.entity is not None:
+            self._empty(skipped.entity, owner, now)
         return True
 
     def refuse(
@@ -153,34 +160,55 @@ class Outbox:
 
     def take(self, now: float) -> Delivery | None:
         """The next request to make, if one is due and nothing forbids it."""
-        if now < self.paused_until or now > self._last_start or now >= self.lease_until:
+        if now < self.pause.until or now > self._last_start or now >= self.lease_until:
             return None
-        probe = self.gate.shut is not None
-        lane = self._probe(now) if probe else self._lanes.due(now)
+        breaker, lane, breakers = None, None, self.breakers
+        if breakers.closed is not KINDS:
+            breaker, lane = self._probe(now)
+        if lane is None and breakers.closed:
+            lane = self._lanes.due(now, breakers.closed)
         if lane is None or not self.rate.take(now):
             return None
-        self.gate.probing = self.gate.probing or probe
-        return self._lanes.start(lane, now, probe=probe)
+        if breaker is not None:
+            breaker.probe(lane.entity)
+        return self._lanes.start(lane, now, breaker, breakers.answers)
 
     def wake_at(self, now: float) -> float | None:
         """When `take` may have something, unless something else happens before; None: only if it does."""
-        due = self._lanes.next_due()
-        if self.gate.shut is not None:
-            due = None if self._draining or self.gate.probing or not len(self._lanes) else self.gate.next_probe
         if now > self._last_start or now >= self.lease_until:
-            due = None
-        return None if due is None else max(now, due, self.paused_until, self.rate.next_at(now))
+            return None
+        due = self._lanes.next_due(self.breakers.closed)
+        if self.breakers.closed is not KINDS and not self._draining:
+            probes = [
+                breaker.next_probe
+                for breaker in self.breakers.open()
+                if not breaker.probing and self._lanes.any_of(breaker.covers)
+            ]
+            due = min(probes if due is None else [due, *probes], default=None)
+        return None if due is None else max(now, due, self.pause.until, self.rate.next_at(now))
 
     def settle(self, delivery: Delivery, outcome: Outcome, now: float) -> Settled:
         """Finishes a delivery, or plans its next attempt. An outcome under a dead ownership settles nothing."""
-        lane = self._lanes[delivery.entity]
+        lane, breaker = self._lanes[delivery.entity], delivery.breaker
         self._lanes.landed(lane)
         self._note(lane, delivery, outcome, now)
-        settled = self._settling.conclude(lane, delivery, outcome, now)
+        own_fault = _is_own_fault(delivery, outcome, now)
+        spared = breaker is not None and self.breakers.spares(delivery.entity.kind, outcome, own_fault=own_fault)
+        came = replace(outcome, result=Result.RETRYABLE, reason=SPARED) if spared else outcome
+        settled = self._settling.conclude(lane, delivery, came, now)
         self._lanes.go_on(lane, now)
-        others_wait = len(self._lanes) > int(bool(lane.waiting))
-        change = self.gate.observe(delivery.entity, outcome, now, probe=delivery.probe, others_wait=others_wait)
-        return settled if change is None else replace(settled, gate=change)
+        changes = self.breakers.observe(
+            delivery.entity,
+            outcome,
+            now,
+            pending=self._lanes.entities(),
+            probe=breaker,
+            own_fault=own_fault,
+            answered_since=delivery.answers_before != self.breakers.answers,
+        )
+        if breaker is not None and breaker.reason is not None:
+            self._plan_probe(breaker, outcome, now)
+        return replace(settled, changes=changes) if changes else settled
 
     def letter_written(self, letter: Letter) -> None:
         """The dead letter is acknowledged: its event is settled, unless it is somebody else's by now."""
@@ -200,7 +228,7 @@ class Outbox:
                 owner.suspended = False
                 if not (owner.noted or owner.catching_up):
                     owner.hold_back(now)
-                self._lanes.unpark(owner)
+                self._unpark(owner, now)
             else:
                 self._owners.begin(partition, now)
                 new.append(partition)
@@ -380,22 +408,37 @@ class Outbox:
 
     def _awaits_notes(self, now: float) -> bool:
         """Whether something may start yet, as soon as its note is written."""
-        if now > self._last_start or now >= self.lease_until or self.gate.shut is not None:
+        if now > self._last_start or now >= self.lease_until:
             return False
-        return any(owner.parked and not owner.suspended for owner in self.owned.values())
+        parked = (lane for owner in self.owned.values() if not owner.suspended for lane in owner.parked)
+        return any(lane.entity.kind in self.breakers.closed for lane in parked)
 
-    def _probe(self, now: float) -> Lane | None:
-        if self._draining or not self.gate.may_probe(now):
-            return None
-        lane = self._lanes.to_probe(now)
-        if lane is None:
-            self.gate.put_off(now)  # all are held back: looking again at once would find the same
-        return lane
+    def _probe(self, now: float) -> tuple[CircuitBreaker | None, Lane | None]:
+        """A breaker whose probe is due, and the lane that it is sent for."""
+        for breaker in [] if self._draining else self.breakers.open():
+            if breaker.may_probe(now):
+                lane = self._lanes.to_probe(breaker, now)
+                if lane is not None:
+                    return breaker, lane
+                breaker.put_off(now)  # all are held back: looking again at once would find the same
+        return None, None
+
+    def _plan_probe(self, breaker: CircuitBreaker, outcome: Outcome, now: float) -> None:
+        """A probe is over, and did not close its breaker."""
+        if outcome.reason == "http_429":
+            breaker.put_off(now)
+        elif outcome.asked:
+            breaker.failed(now, untried=self._lanes.untried(breaker, now))
+
+    def _unpark(self, owner: Ownership, now: float) -> None:
+        self._lanes.unpark(owner)
+        for breaker in self.breakers.open():
+            breaker.hurry(now)
 
     def _catch_up(self, owner: Ownership, now: float, *, anyway: bool = False) -> None:
         if owner.catching_up and owner.caught_up(now, anyway=anyway):
             owner.catching_up = False
-            self._lanes.unpark(owner)
+            self._unpark(owner, now)
 
     def _replace(self, lane: Lane, slot: Slot, event: QueuedEvent) -> None:
         """The newer event takes the waiting one's place, in the queue and in time."""
@@ -404,15 +447,38 @@ class Outbox:
             self._lanes.replan(lane)
         self._settling.supersede(lane, slot, event)
 
+    def _empty(self, entity: Entity, owner: Ownership, now: float) -> None:
+        """What waits of the partition goes, but for a confirmation; what is in flight is not retried."""
+        lane = self._lanes.get(entity)
+        if lane is None:
+            return
+        flying, slot = lane.in_flight, lane.slot_of(owner)
+        if flying is not None and flying.event.owner is owner:
+            flying.emptied = True
+        if slot is not None and not slot.confirming:
+            lane.waiting.remove(slot)
+            self._settling.collapse(lane, slot.event)
+            if flying is None:
+                self._lanes.go_on(lane, now)
+
     def _note(self, lane: Lane, delivery: Delivery, outcome: Outcome, now: float) -> None:
         """What an outcome means beyond its own event."""
         if not outcome.asked:
             return
         self.counts.requests[delivery.entity.kind, outcome.result] += 1
         if outcome.result in (Result.DELIVERED, Result.REJECTED):
-            self._settling.answers += 1
+            self._settling.answers[delivery.entity.kind] += 1
             lane.answers += 1
         if outcome.ambiguous:
             lane.suspects |= {delivery.event.reading}
-        if outcome.reason == "http_429" and outcome.retry_after is not None:
-            self.paused_until = max(self.paused_until, now + min(outcome.retry_after, LONGEST_PAUSE))
+        self.pause.observe(outcome, delivery.started_at, now)
+
+
+def _is_own_fault(delivery: Delivery, outcome: Outcome, now: float) -> bool:
+    """Whether a rejection belongs to its event, and says nothing of others: its visit is long over.
+
+    An order may be changed long after the visit; of a cart this is true where the record is old.
+    """
+    if outcome.reason != UNKNOWN_VISIT:
+        return False
+    return delivery.entity.kind == "order" or now - delivery.event.written_at > VISIT_LIFETIME

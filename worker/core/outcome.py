@@ -12,11 +12,13 @@ import orjson
 
 KEY_REFUSED_MESSAGE: Final = "Invalid API key"
 
-#: The API's own words, by the reason under which they are counted.
+UNKNOWN_VISIT: Final = "unknown_visit_id"
+
+#: The API's own words, by the reason under which they are counted. Case, final periods and blanks do not matter.
 MESSAGES: Final[Mapping[str, str]] = {
     "Missing required parameter": "missing_required_parameter",
     "Invalid products format": "invalid_products_format",
-    "Unknown visit_id": "unknown_visit_id",
+    "Unknown visit_id": UNKNOWN_VISIT,
 }
 REJECTION_REASONS: Final = (
     "malformed_json",
@@ -34,6 +36,7 @@ RETRY_REASONS: Final = (
     "http_other",
     "bad_response",
     "invalid_api_key",
+    "rejections",
 )
 
 _SUCCESS_CLASS: Final = 2
@@ -43,8 +46,10 @@ _TOO_MANY_REQUESTS: Final = 429
 #: Retryable whatever the body says: request time-out, too early, too many requests.
 _RETRYABLE_STATUS: Final = frozenset({408, 425, _TOO_MANY_REQUESTS})
 _TOO_LARGE_STATUS: Final = frozenset({413, 414})
-#: A gateway gave up waiting while the API may still be at work: as ambiguous as a time-out of our own.
-_GATEWAY_TIMED_OUT: Final = frozenset({504, 524})
+#: With these the API itself refuses the event. Under any other 4xx something in front of it may speak.
+_REJECTING_STATUS: Final = frozenset({400, 409, 422} | _TOO_LARGE_STATUS)
+#: A gateway lost the API, or gave up waiting for it, and the API may still be at work: as ambiguous as a time-out.
+_AMBIGUOUS_STATUS: Final = frozenset({502, 504, *range(520, 525)})
 #: An API that answers a paragraph gets its first words logged, no more.
 _LONGEST_MESSAGE: Final = 200
 
@@ -94,7 +99,7 @@ def classify(status: int, body: bytes, retry_after: float | None = None) -> Outc
         reason = "http_429" if status == _TOO_MANY_REQUESTS else "http_5xx" if status >= 500 else "http_other"  # noqa: PLR2004
         return _retryable(status, reason, retry_after)
     if status // 100 in (_SUCCESS_CLASS, _CLIENT_ERROR_CLASS) and (envelope := _envelope(body)) is not None:
-        return _by_envelope(*envelope)
+        return _by_envelope(status, *envelope, retry_after)
     if status in _TOO_LARGE_STATUS:
         return Outcome(Result.REJECTED, "payload_too_large", f"HTTP {status}")
     reason = "bad_response" if status // 100 == _SUCCESS_CLASS else "http_other"
@@ -102,7 +107,7 @@ def classify(status: int, body: bytes, retry_after: float | None = None) -> Outc
 
 
 def _retryable(status: int, reason: str, retry_after: float | None) -> Outcome:
-    ambiguous = status in _GATEWAY_TIMED_OUT
+    ambiguous = status in _AMBIGUOUS_STATUS
     return Outcome(Result.RETRYABLE, reason, f"HTTP {status}", retry_after=retry_after, ambiguous=ambiguous)
 
 
@@ -130,12 +135,24 @@ def _printable(message: str) -> str:
     return message.strip().encode(errors="backslashreplace").decode()
 
 
-def _by_envelope(status: str, message: str) -> Outcome:
-    if status == "success":
+def _by_envelope(status: int, said: str, message: str, retry_after: float | None) -> Outcome:
+    if said == "success":
         return DELIVERED
-    if message == KEY_REFUSED_MESSAGE:
-        return Outcome(Result.KEY_REFUSED, "invalid_api_key", KEY_REFUSED_MESSAGE)
-    return Outcome(Result.REJECTED, MESSAGES.get(message, "other_error"), message[:_LONGEST_MESSAGE])
+    words = _words(message)
+    if words == _KEY_REFUSED:
+        return Outcome(Result.KEY_REFUSED, "invalid_api_key", KEY_REFUSED_MESSAGE, retry_after=retry_after)
+    if status // 100 == _CLIENT_ERROR_CLASS and status not in _REJECTING_STATUS:
+        return _retryable(status, "http_other", retry_after)
+    return Outcome(Result.REJECTED, _REASONS.get(words, "other_error"), message[:_LONGEST_MESSAGE])
+
+
+def _words(message: str) -> str:
+    """The message as it is compared."""
+    return message.strip().rstrip(". \t\r\n").casefold()
+
+
+_KEY_REFUSED: Final = _words(KEY_REFUSED_MESSAGE)
+_REASONS: Final = {_words(message): reason for message, reason in MESSAGES.items()}
 
 
 def parse_retry_after(value: str | None, wall_now: float) -> float | None:

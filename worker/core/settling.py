@@ -4,28 +4,36 @@ Rules: the event contract's section on delivery, attempts and the confirming res
 lanes.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Final
 
+from worker.core.circuit_breaker import KINDS
 from worker.core.counts import Counts
+from worker.core.event import Kind
 from worker.core.lane import Delivery, Lane, QueuedEvent, Slot
 from worker.core.letters import Letter, Letters
 from worker.core.outcome import Outcome, Result
-from worker.core.rules import CONFIRM_AFTER, LONGEST_RETRY_AFTER, Rules, Settled
+from worker.core.rules import CONFIRM_AFTER, FAILED_LONG, LONGEST_RETRY_AFTER, Rules, Settled
+
+#: The reason under which a probe is tried again although it was rejected: everything of its kind is.
+SPARED: Final = "rejections"
+#: These say nothing of the event.
+_NO_FAILURES: Final = ("http_429", SPARED)
 
 
 @dataclass(slots=True)
 class Settling:
-    """Keeps the account of what is unsettled. `answers`: delivered or rejected requests, of all entities."""
+    """Keeps the account of what is unsettled. `answers`: delivered or rejected requests, by kind."""
 
     rules: Rules
     letters: Letters
     counts: Counts
     pending_bytes: int = 0
-    answers: int = 0
+    answers: dict[Kind, int] = field(default_factory=lambda: dict.fromkeys(KINDS, 0))
 
     def answers_of_others(self, lane: Lane) -> int:
-        """How many requests of other entities were answered so far."""
-        return self.answers - lane.answers
+        """How many requests of other entities of the kind were answered so far."""
+        return self.answers[lane.entity.kind] - lane.answers
 
     def admit(self, event: QueuedEvent) -> None:
         """From now on the event is unsettled."""
@@ -36,8 +44,9 @@ class Settling:
         if slot.confirming:
             self._deliver(lane, slot.event)
         else:
-            self._collapse(lane, slot.event)
-        slot.event, slot.attempts, slot.confirming = event, 0, False
+            self.collapse(lane, slot.event)
+        slot.event, slot.attempts, slot.confirming, slot.emptied = event, 0, False, False
+        slot.failing_since = None
 
     def reject(self, letter: Letter) -> None:
         """For good: at once, or once the letter is acknowledged."""
@@ -79,6 +88,7 @@ class Settling:
             slot.confirming = True
             slot.due = slot.not_before = now + CONFIRM_AFTER  # not as a probe either: early it would confirm nothing
             slot.attempts = slot.tries = 0
+            slot.failing_since = None
             slot.mark = self.answers_of_others(lane)
             lane.waiting.append(slot)
             return Settled(first=True)
@@ -88,17 +98,20 @@ class Settling:
     def _failed(self, lane: Lane, delivery: Delivery, outcome: Outcome, now: float) -> Settled:
         slot = delivery.slot
         self.counts.retries[outcome.reason] += 1
-        self._count_attempt(lane, delivery, outcome)
+        self._count_attempt(lane, delivery, outcome, now)
         asked = min(outcome.retry_after or 0.0, LONGEST_RETRY_AFTER)
         slot.not_before = now + asked
         slot.due = now + max(self.rules.delay(slot.tries), asked)
-        slot.tries += 1
+        slot.tries += outcome.reason != SPARED
         exhausted = slot.attempts >= self.rules.max_attempts
         newer = lane.slot_of(slot.event.owner)
         if newer is not None:
             lane.waiting.remove(newer)
             self.supersede(lane, slot, newer.event)  # it keeps the retry's time
             exhausted = False
+        elif slot.emptied and not slot.confirming:
+            self.collapse(lane, slot.event)
+            return Settled(collapsed=True)
         elif exhausted and self.rules.dead_letters:
             before = "accepted once, but not confirmed; " if slot.confirming else ""
             message = f"{before}given up after {slot.attempts} attempts that counted; the last one: {outcome.message}"
@@ -107,19 +120,28 @@ class Settling:
         lane.waiting.insert(0, slot)
         return Settled(retry_in=slot.due - now, exhausted=exhausted, attempts=slot.attempts)
 
-    def _count_attempt(self, lane: Lane, delivery: Delivery, outcome: Outcome) -> None:
-        """An attempt counts only if the API answered another entity since the previous one: an outage is no poison."""
+    def _count_attempt(self, lane: Lane, delivery: Delivery, outcome: Outcome, now: float) -> None:
+        """An attempt counts only if the API answered another entity of the kind since the previous one.
+
+        So an outage, of one kind's endpoint too, makes no poison. Of what has failed for a day, answers of either kind
+        count.
+        """
         slot, others = delivery.slot, self.answers_of_others(lane)
-        countable = outcome.result is Result.RETRYABLE and outcome.reason != "http_429" and not delivery.probe
-        if countable and others > slot.mark:
+        of_other_kind = sum(self.answers.values()) - self.answers[lane.entity.kind]
+        failed_long = slot.failing_since is not None and now - slot.failing_since >= FAILED_LONG
+        answered = others > slot.mark or (failed_long and of_other_kind > slot.mark_of_other_kind)
+        if outcome.reason not in _NO_FAILURES and not delivery.probe and answered:
             slot.attempts += 1
-        slot.mark = others
+        slot.mark, slot.mark_of_other_kind = others, of_other_kind
+        if slot.failing_since is None and outcome.reason not in _NO_FAILURES:
+            slot.failing_since = now
 
     def _deliver(self, lane: Lane, event: QueuedEvent) -> None:
         self._finish(event)
         self.counts.delivered[lane.entity.kind] += 1
 
-    def _collapse(self, lane: Lane, event: QueuedEvent) -> None:
+    def collapse(self, lane: Lane, event: QueuedEvent) -> None:
+        """The event is settled because a newer one took its place, or emptied its cart."""
         self._finish(event)
         self.counts.collapsed[lane.entity.kind] += 1
 

@@ -55,7 +55,7 @@ class Desk:
     def settle(self, delivery: Delivery, outcome: Outcome) -> Settled:
         with self._lock:
             settled = self._outbox.settle(delivery, outcome, self.clock())
-            if settled.gate is not None or outcome.retry_after is not None:
+            if settled.changes or outcome.retry_after is not None:
                 self._due.notify()
             if len(self._outbox.letters):
                 self._mail.notify()

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from logging import INFO, WARNING
 from sys import getsizeof
 
@@ -59,6 +59,9 @@ class Intake:
     _held_up: bool = False
     _join_told: bool = False
     _notices: Notices = field(default_factory=Notices)
+
+    def __post_init__(self) -> None:
+        self.config = replace(self.config, keeps_content=False)
 
     def turn(self, consumer: Consumer, *, draining: bool = False) -> None:
         """One round: poll, take in, commit, and now and then the rest. Raises FatalError.
@@ -119,7 +122,7 @@ class Intake:
         if self._backfill.waits:
             self._backfill.read(partition, records[0])
         read, config = self.read, self.config.for_topic(partition.topic)
-        decoded = [_without_content(read(record.value, config, record.timestamp)) for record in records]
+        decoded = [read(record.value, config, record.timestamp) for record in records]
         noticed = self._notices.of(partition, records, decoded, config)
         kept, overtaken = collapse(decoded)
         now, wall_now = self.desk.clock(), time.time()
@@ -143,9 +146,10 @@ class Intake:
                         size=_size(record),
                         occurred_at=_occurred_at(record, one, wall_now),
                         now=now,
+                        age=wall_now - record.timestamp / 1000 if record.timestamp > 0 else 0.0,
                     )
                 elif isinstance(one, Skipped):
-                    outbox.skip(partition, record.offset, one.reason, now)
+                    outbox.skip(partition, record.offset, one, now)
                 else:
                     self._refuse(outbox, partition, record, one, now)
         if given_up is not None:
@@ -252,11 +256,6 @@ def _warn_of_another_log(partition: Partition, position: int, given_up: int) -> 
         position=position,
         released_events=given_up,
     )
-
-
-def _without_content(one: Event | Skipped | Invalid) -> Event | Skipped | Invalid:
-    """Of a whole poll it would take many times what the records do."""
-    return Event(*one[:5]) if isinstance(one, Event) else one
 
 
 def _occurred_at(record: Record, event: Event, wall_now: float) -> float:

@@ -1,48 +1,58 @@
 """Senders: each takes an event that is due, makes the request, and settles what came of it."""
 
-import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
 
 import structlog
 
-from worker.core.gate import Change, Shut
 from worker.core.lane import Delivery
 from worker.core.outcome import Outcome, Result
 from worker.core.rules import Settled
 from worker.engine.desk import Desk
+from worker.engine.reporting import Reporter, where
 from worker.formats import Form, ReadConfig, encode
 from worker.ports import Api, Measure, Warn
 
 log = structlog.get_logger(__name__)
-
-#: From so many counted attempts on an event that keeps failing is named, some minutes after the first.
-FAILS_OFTEN = 10
 
 
 Encode = Callable[[Delivery, str], Form]
 
 
 class Key(Protocol):
-    """The API key. `reload` reads it again where it comes from a file (True: it changed); `problem`: why it can't."""
+    """The API key. `reload` reads it again where it comes from a file (True: it changed); `problem`: why it can't.
+
+    `path`: that file; None: the key is a variable.
+    """
 
     @property
     def value(self) -> str: ...
     @property
     def problem(self) -> str | None: ...
+    @property
+    def path(self) -> Path | None: ...
     def reload(self) -> bool: ...
 
 
 @dataclass(slots=True)
 class Sender:
+    """`dead_letters`: rejected events are written to a topic, so they can be redriven."""
+
     desk: Desk
     api: Api
     key: Key
     encode: Encode
     measure: Measure
     warn: Warn
+    dead_letters: bool = False
+    _reporter: Reporter = field(init=False)
+
+    def __post_init__(self) -> None:
+        key_file = self.key.path is not None
+        self._reporter = Reporter(self.warn, self.desk.clock, lambda: time.time(), key_file, self.dead_letters)  # noqa: PLW0108 - the state machine replaces `time`
 
     def run(self) -> None:
         """Sends until the desk is closed. Blocks at the desk, and for the deadline of a request."""
@@ -62,7 +72,7 @@ class Sender:
         except MemoryError:
             raise  # not the event's fault: the process ends, and whoever starts next reads the event again
         except Exception as error:
-            log.exception("an event was taken in and can't be encoded: a bug", **_where(delivery))
+            log.exception("an event was taken in and can't be encoded: a bug", **where(delivery))
             message = f"can't be encoded: {type(error).__name__}"
             return Outcome(Result.REJECTED, "invalid_event", message, asked=False)
         return self.api.post(form.path, form.body)
@@ -78,29 +88,7 @@ class Sender:
     def _report(self, delivery: Delivery, outcome: Outcome, settled: Settled) -> None:
         if settled.first:
             self.measure.delivered(delivery.entity.kind, max(0.0, time.time() - delivery.event.occurred_at))
-        if settled.gate is not None:
-            _report_gate(settled.gate, outcome)
-        if settled.stale:
-            return
-        if outcome.result is Result.REJECTED:
-            self.warn(
-                "the API rejected an event; it is not sent again" if outcome.asked else "an event can't be sent",
-                per=outcome.reason,
-                reason=outcome.reason,
-                message=_without_values(outcome.message),
-                **_where(delivery),
-            )
-        elif settled.exhausted or settled.attempts >= FAILS_OFTEN:
-            self.warn(
-                f"an event keeps failing: {_sequel(settled)}",
-                per="exhausted" if settled.exhausted else "failing",
-                attempts=settled.attempts,
-                reason=outcome.reason,
-                message=outcome.message,
-                **_where(delivery),
-            )
-        elif outcome.result is not Result.DELIVERED:
-            log.debug("a request failed", reason=outcome.reason, retry_in=settled.retry_in, **_where(delivery))
+        self._reporter.request(delivery, outcome, settled)
 
 
 def encoder(config: ReadConfig) -> Encode:
@@ -111,34 +99,3 @@ def encoder(config: ReadConfig) -> Encode:
         return encode(delivery.event.payload.value, config.for_topic(topic), key)
 
     return of
-
-
-def _sequel(settled: Settled) -> str:
-    if settled.retry_in is None:
-        return "it becomes a dead letter"
-    held_up = "it is tried on, and holds up its partition's commits"
-    return f"{held_up}; set KAFKA_DLQ_TOPIC to have such events put aside" if settled.exhausted else held_up
-
-
-def _without_values(message: str) -> str:
-    """The API's own words, in case it repeats what it was sent: no addresses, no numbers of a length that names."""
-    return re.sub(r"\S+@\S+|\d[\d .+()-]{4,}\d", "…", message)
-
-
-def _where(delivery: Delivery) -> dict[str, Any]:
-    """Where the record can be looked up. The entity's id is not said: for some shops it names a person."""
-    topic, partition, offset = delivery.event.coordinates
-    return {"topic": topic, "partition": partition, "offset": offset, "entity": delivery.entity.kind}
-
-
-def _report_gate(change: Change, outcome: Outcome) -> None:
-    if change.shut is None:
-        log.info("sending goes on: the API answers again", after_seconds=round(change.after, 1))
-    elif change.shut is Shut.INVALID_API_KEY:
-        log.error("sending is paused: the API refuses the key; the key file is read again before each probe")
-    else:
-        log.error(
-            "sending is paused: the API is out of order; probing until it answers",
-            reason=outcome.reason,
-            message=outcome.message,
-        )

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from worker.core.gate import Shut
+from worker.core.circuit_breaker import KINDS
 from worker.core.outbox import Outbox
 from worker.core.ownership import Partition
 from worker.engine.desk import Desk
@@ -57,7 +57,7 @@ class Status:
             reasons.append(f"not in the consumer group: {self.view.membership}")
         reasons += [f"topic {topic} does not exist, or this user may not see it" for topic in self.view.missing_topics]
         with self.desk.outbox() as outbox:
-            if outbox.gate.shut is Shut.INVALID_API_KEY:
+            if outbox.breakers.key.reason is not None:
                 reasons.append("the API refuses the key")
         return reasons
 
@@ -86,8 +86,9 @@ class Status:
         return states
 
 
-def _sending_paused(outbox: Outbox, now: float) -> frozenset[str]:
-    reasons = {str(outbox.gate.shut)} if outbox.gate.shut is not None else set()
-    if now < outbox.paused_until:
-        reasons.add("retry_after")
-    return frozenset(reasons)
+def _sending_paused(outbox: Outbox, now: float) -> frozenset[tuple[str, str]]:
+    """Kinds with the reason. What stops everything stops either kind."""
+    paused = {(str(kind), str(reason)) for kind, reason in outbox.breakers.paused()}
+    if now < outbox.pause.until:
+        paused |= {(kind, "retry_after") for kind in KINDS}
+    return frozenset(paused)

@@ -25,7 +25,9 @@ def event(
     call_id = content.call_id
     link = None if call_id is None else str(call_id)
     entity = _tuple(Entity, (kind, str(content.id)))
-    return _tuple(Event, (entity, occurred_at, link, content.agent or None, repairs, content))
+    return _tuple(
+        Event, (entity, occurred_at, link, content.agent or None, repairs, content if config.keeps_content else None)
+    )
 
 
 def _add_prefix(content: Content, prefix: str) -> None:

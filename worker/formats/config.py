@@ -22,25 +22,30 @@ class Limits:
     fields: int = 1000
     body_bytes: int = 1_000_000
     key_bytes: int = KEY_LENGTH
-    #: An event of at most so many bytes is surely within both limits, unless its details are nested.
+    #: An event of at most so many bytes is surely within `body_bytes`, unless its details are nested.
     small: int = field(init=False)
-    #: The same for details that are nested: each of their fields may repeat a name as long as the event.
+    #: An event that the fast path reads is surely within both limits if it has at most so many bytes, unless some of
+    #: its details are a list or nested.
+    small_flat: int = field(init=False)
+    #: The same for details that are a list or nested: each of their fields may repeat a name as long as the event.
     small_nested: int = field(init=False)
 
     def __post_init__(self) -> None:
-        # A form field takes five bytes of JSON or more (`"":1,`); in the body, 64 bytes and three for each byte of text
-        # at most.
-        fields = self.fields or LONGEST_BODY
-        room = (self.body_bytes or LONGEST_BODY) - self.key_bytes - 600
-        small = max(0, min((fields - 10) * 4, room // 20))
+        # In JSON a form field takes two bytes in an array (`1,`), else five (`"":1,`). In the body it takes 64 bytes of
+        # names for each of its bytes at most, or 60 for its value (`1e308,`).
+        fields = (self.fields or LONGEST_BODY) - 10
+        room = max(0, (self.body_bytes or LONGEST_BODY) - self.key_bytes - 600)
+        small = room // 64
         object.__setattr__(self, "small", small)
-        object.__setattr__(self, "small_nested", min(small, isqrt(max(0, room // 2))))
+        object.__setattr__(self, "small_flat", max(0, min(fields * 4, small)))
+        object.__setattr__(self, "small_nested", max(0, min(fields * 2, small, isqrt(room // 2))))
 
 
 @dataclass(frozen=True, slots=True)
 class ReadConfig:
     """How events are read. `id_prefix` is the topic's: see `for_topic`.
 
+    Without `keeps_content` an Event has no content: of a whole poll it would take many times what the records do.
     `strict` holds events to what producers should send: no visit, an emptied cart that lacks something and a parent
     order are not skipped then (`render --strict`).
     """
@@ -54,6 +59,7 @@ class ReadConfig:
     id_prefix: str = ""
     limits: Limits = Limits()
     strict: bool = False
+    keeps_content: bool = True
 
     def for_topic(self, topic: str) -> "ReadConfig":
         """The same with the prefix that ids of this topic get."""

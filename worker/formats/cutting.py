@@ -9,9 +9,10 @@ Nothing is encoded before it is known that it may fit, so the cost is bounded by
 
 from collections.abc import Callable, Sequence
 from decimal import Decimal
+from math import frexp
 from typing import Any, Final, NamedTuple
 
-from worker.formats import form, number
+from worker.formats import form, nesting, number
 from worker.formats.config import LONGEST_BODY, Limits
 from worker.formats.model import Content, Details, Product
 
@@ -21,6 +22,12 @@ _NO_LIMIT: Final = 1 << 62
 #: Form fields of a line without its details, and what their names and separators take at least.
 _FIELDS: Final = 4
 _NAMES: Final = 110
+#: Form fields before the lines, with the key, at most.
+_SCALARS: Final = 8
+#: What the name of details takes at least, without the value and with it.
+_DETAILS: Final = 29
+#: What the brackets around a name within details take, encoded.
+_BRACKETS: Final = 6
 
 
 class TooLargeError(ValueError):
@@ -40,6 +47,26 @@ class _Size(NamedTuple):
 def fits(content: Content, limits: Limits) -> bool:
     """Whether the request for a content is within the limits."""
     return _fits(content.products, _room(content, limits))
+
+
+def is_small(content: Content, size: int, limits: Limits) -> bool:
+    """Whether a content that was read out of so many bytes surely fits, at a fraction of the cost of `fits`.
+
+    Fields are counted: lines with nothing and options without names have more of them than their bytes would tell.
+    """
+    if size > limits.small:
+        return False
+    fields = _SCALARS
+    for product in content.products:
+        details = product.details
+        fields += _FIELDS
+        if isinstance(details, str):
+            fields += 1
+        elif details:
+            if nesting.is_nested(details):
+                return False
+            fields += len(details)
+    return fields <= (limits.fields or _NO_LIMIT)
 
 
 def cut(content: Content, limits: Limits) -> bool:
@@ -168,23 +195,29 @@ def _sum(products: Sequence[Product]) -> Decimal:
 
 
 def _at_least(details: Details | None, room: _Size) -> _Size:
-    """Form fields and characters of details, counted until there are too many of either."""
+    """Form fields and bytes that details take at least, counted until there are too many of either."""
     if not details:
         return _Size(0, 0)
     if isinstance(details, str):
-        return _Size(1, len(details))
+        return _Size(1, _DETAILS + len(details))
     fields = size = 0
-    todo: list[tuple[int, Any]] = [(0, details)]  # the characters of a value's name, and the value
+    todo: list[tuple[int, Any]] = [(_DETAILS, details)]  # the bytes of a value's name at least, and the value
     while todo and room.holds(fields, size):
         name, value = todo.pop()
         if isinstance(value, dict):
-            todo += [(name + len(key), child) for key, child in value.items()]
+            todo += [(name + _BRACKETS + len(key), child) for key, child in value.items()]
         elif isinstance(value, list):
-            todo += [(name + 1, child) for child in value]
+            todo += [(name + _BRACKETS + 1, child) for child in value]
         elif value is not None:
             fields += 1
-            size += name + (len(value) if isinstance(value, str) else 1)
+            size += name + (len(value) if isinstance(value, str) else _digits(value))
     return _Size(fields, size)
+
+
+def _digits(value: float) -> int:
+    """How many digits a number has at least, with all its zeros."""
+    exponent = frexp(value)[1] if isinstance(value, float) else value.bit_length()
+    return 1 + abs(exponent) // 4
 
 
 def _kept(details: Details) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from worker.core.event import Entity, Event, Invalid, Skipped
-from worker.formats import complete, cs_cart, cutting, envelope, lines, native, nesting, parse, timestamp, values
+from worker.formats import complete, cs_cart, cutting, envelope, lines, native, parse, timestamp, values
 from worker.formats.config import ReadConfig
 from worker.formats.draft import Draft, Reading, UnreadableError
 from worker.formats.model import Cart, Content, Order, Product
@@ -136,13 +136,13 @@ def _completed(draft: Draft, products: Callable[[], list[Product]], reading: Rea
         occurred_at = None
     event = complete.event(content, occurred_at, reading.config, reading.repairs)
     limits = reading.config.limits
-    size = len(reading.value)
-    if size > limits.small_nested and (size > limits.small or _is_nested(content)):
-        try:
-            if cutting.cut(content, limits):
-                reading.repaired("too_large", draft.source.products)
-        except cutting.TooLargeError as error:
-            return Invalid("payload_too_large", draft.kind, "", str(error), event.entity.id)
+    if cutting.is_small(content, len(reading.value), limits):
+        return event
+    try:
+        if cutting.cut(content, limits):
+            reading.repaired("too_large", draft.source.products)
+    except cutting.TooLargeError as error:
+        return Invalid("payload_too_large", draft.kind, "", str(error), event.entity.id)
     return event
 
 
@@ -219,11 +219,6 @@ def _agent(value: Any, reading: Reading) -> str | None:
     if found[1]:
         reading.repaired("text", "agent")
     return found[0]
-
-
-def _is_nested(content: Content) -> bool:
-    details = [product.details for product in content.products]
-    return any(isinstance(each, dict | list) and nesting.is_nested(each) for each in details)
 
 
 def _is_damaged(content: Content) -> bool:

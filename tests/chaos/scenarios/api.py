@@ -16,7 +16,7 @@ def api_down(world: World) -> None:
     with world.load():
         world.delivered(10)
         world.api.set_faults([{"status": 503}])
-        world.until(lambda: worker.metrics()["sending_paused{reason=outage}"] == 1, "the gate to shut")
+        world.until(lambda: worker.metrics()["sending_paused{entity=cart,reason=outage}"] == 1, "the breaker to open")
         before = world.api.state().requests
         world.sleep(1.0, 8.0)
         # What was in flight when it shut, and probes 1, 2, 4 … seconds apart.

@@ -121,7 +121,7 @@ def test_an_outage_and_a_refused_key_are_waited_for(stage: Stages, tmp_path: Pat
     s.api.set_faults([{"status": 503}])
     settings = {"OPTICO_API_KEY": "", "OPTICO_API_KEY_FILE": str(key)}
     with Replay(s, "--from", "earliest", **settings) as running:
-        running.wait_said("the API is out of order")
+        running.wait_said("requests keep failing")
         assert s.api.state().requests <= 40
         s.api.clear_faults()
         running.wait_said("the API refuses the key")

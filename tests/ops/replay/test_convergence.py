@@ -7,11 +7,12 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.ops.replay.world import ENTITIES, P0, Again, World
+from tests.ops.replay.world import ENTITIES, FAILED, P0, Again, World
 from worker.core.event import Event
 from worker.core.outcome import DELIVERED
 from worker.ops.replay.alongside import Alongside
 from worker.ops.replay.course import Room
+from worker.ops.replay.dispatch import Answer
 from worker.ops.replay.reading import Feed
 from worker.ops.replay.survey import Refusal, Survey
 
@@ -23,9 +24,10 @@ def test_no_entity_ends_older_than_the_topic(seed: int, before: int, during: int
     draw = Random(seed)
     world = World(draw, during, faults)
     world.log = [draw.choice(ENTITIES) for _ in range(before)]
+    world.emptied = {offset for offset in range(before) if draw.random() < 0.2}
     survey = Survey()
-    for offset, entity in enumerate(world.log):
-        survey.meet(world.state(offset), Event(entity), in_range=True)
+    for offset in range(before):
+        survey.meet(world.state(offset), world.decoded(offset), in_range=True)
     world.position = len(world.log)
     found = set(world.log)
     replay = _replay(survey, world)
@@ -35,8 +37,9 @@ def test_no_entity_ends_older_than_the_topic(seed: int, before: int, during: int
     assert not world.flights
     assert not world.late, "what is given up must have landed before anything is called done"
     world.end()
-    newest = world.newest()
-    assert {entity: world.held[entity] for entity in found} == {entity: newest[entity] for entity in found}
+    newest = {entity: offset for entity, offset in world.newest().items() if offset not in world.emptied}
+    sendable = found & set(newest)
+    assert {entity: world.held[entity] for entity in sendable} == {entity: newest[entity] for entity in sendable}
 
 
 def test_each_entity_is_sent_once_where_nothing_happens_meanwhile() -> None:
@@ -52,6 +55,40 @@ def test_each_entity_is_sent_once_where_nothing_happens_meanwhile() -> None:
     assert replay.requests == len(ENTITIES)
     assert world.held == world.newest()
     assert replay.report().complete
+
+
+def test_of_a_cart_that_was_emptied_at_last_nothing_is_sent() -> None:
+    world = World(Random(1), to_come=0, faults=0)
+    world.log, world.emptied = [*ENTITIES, ENTITIES[0], ENTITIES[1], ENTITIES[1]], {3, 4}
+    survey = Survey()
+    for offset in range(len(world.log)):
+        survey.meet(world.state(offset), world.decoded(offset), in_range=True)
+    world.position = world.sent_by_worker = len(world.log)
+    replay = _replay(survey, world)
+    replay.run()
+    assert world.held == {ENTITIES[1]: 5, ENTITIES[2]: 2}
+    report = replay.report()
+    assert (report.complete, report.entities, report.emptied, report.delivered) == (True, 3, 1, 2)
+
+
+def test_a_cart_that_is_emptied_while_it_waits_for_a_retry_is_done_without_it() -> None:
+    world = World(Random(1), to_come=0, faults=0)
+    world.log = [ENTITIES[0]]
+    survey = Survey()
+    survey.meet(world.state(0), world.decoded(0), in_range=True)
+    world.position = world.sent_by_worker = 1
+    replay = _replay(survey, world)
+    handed_out = list(replay.course.feed(iter([(ENTITIES[0], world.state(0))]), Room(1, 1)))
+    world.numbers.send(world.outbox, handed_out, world.now)
+    delivery = world.outbox.take(world.now)
+    assert delivery is not None
+    world.outbox.settle(delivery, FAILED, world.now)
+    world.answered.append(Answer(delivery.entity, FAILED, world.now))
+    world.log.append(ENTITIES[0])
+    world.emptied.add(1)
+    replay.run()
+    report = replay.report()
+    assert (world.held, report.complete, report.emptied, report.failing) == ({}, True, 1, [])
 
 
 def test_a_rejection_of_what_was_replaced_says_nothing_of_what_replaced_it() -> None:

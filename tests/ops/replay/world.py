@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from random import Random
 
-from worker.core.event import Entity, Event
+from worker.core.event import Entity, Event, Skipped
 from worker.core.lane import Coordinates, Delivery
 from worker.core.outbox import Outbox
 from worker.core.outcome import DELIVERED, Outcome, Result, timed_out
@@ -37,6 +37,7 @@ class World:
     faults: int
     now: float = 1000.0
     log: list[Entity] = field(default_factory=list)
+    emptied: set[int] = field(default_factory=set)
     held: dict[Entity, int] = field(default_factory=dict)
     sent_by_worker: int = 0
     flights: list[Flight] = field(default_factory=list)
@@ -50,7 +51,12 @@ class World:
         self.position = 0
 
     def state(self, offset: int) -> State:
-        return State(Coordinates(*P0, offset), offset, b"")
+        return State(Coordinates(*P0, offset), offset, b"", emptied=offset in self.emptied)
+
+    def decoded(self, offset: int) -> Event | Skipped:
+        """What the record at the offset means: offsets of `emptied` are of carts that were emptied."""
+        entity = self.log[offset]
+        return Skipped("empty_products", entity.kind, entity) if offset in self.emptied else Event(entity)
 
     def happen(self) -> None:
         """A few things, in any order."""
@@ -62,12 +68,15 @@ class World:
     def append(self) -> None:
         if self.to_come:
             self.to_come -= 1
+            if self.draw.random() < 0.2:
+                self.emptied.add(len(self.log))
             self.log.append(self.draw.choice(ENTITIES))
 
     def work(self) -> None:
         """The worker's own request lands."""
         if self.sent_by_worker < len(self.log):
-            self.held[self.log[self.sent_by_worker]] = self.sent_by_worker
+            if self.sent_by_worker not in self.emptied:
+                self.held[self.log[self.sent_by_worker]] = self.sent_by_worker
             self.sent_by_worker += 1
 
     def take(self) -> None:
@@ -83,7 +92,9 @@ class World:
             self.hold(flight.delivery)
 
     def hold(self, delivery: Delivery) -> None:
-        self.held[delivery.entity] = delivery.event.payload.at.offset
+        offset = delivery.event.payload.at.offset
+        assert offset not in self.emptied, "an emptied cart is not sent"
+        self.held[delivery.entity] = offset
 
     def answer(self) -> None:
         if not self.flights:
@@ -141,7 +152,7 @@ class World:
         return self.numbers.idle(self.outbox, entities)
 
     def paused(self) -> str | None:
-        return None if self.outbox.gate.shut is None else str(self.outbox.gate.shut)
+        return None if self.outbox.breakers.closed else str(self.outbox.breakers.paused()[0][1])
 
     # As `Reading`.
 
@@ -158,7 +169,7 @@ class World:
         self.happen()
         for offset in range(self.position, min(len(self.log), self.position + self.draw.randint(0, 3))):
             self.position = offset + 1
-            yield self.state(offset), Event(self.log[offset])
+            yield self.state(offset), self.decoded(offset)
 
     def left(self, ends: Mapping[Partition, int]) -> int:
         return max(0, ends[P0] - self.position)
@@ -181,7 +192,7 @@ class Again:
         for offset in range(self.position, min(len(self.world.log), self.position + self.world.draw.randint(0, 3))):
             self.position = offset + 1
             if offset not in self.world.deleted:
-                yield self.world.state(offset), Event(self.world.log[offset])
+                yield self.world.state(offset), self.world.decoded(offset)
 
     def ends(self) -> dict[Partition, int]:
         return self.world.ends()

@@ -161,9 +161,10 @@ class Later:
     def _marks_of(self, topic: str, record: Record) -> list[_Mark]:
         key = record.key
         marks: list[_Mark] = [(_KEY, key)] if key else []
+        named: _Mark | None
         match read(record.value, self._config.for_topic(topic), record.timestamp):
-            case Skipped():
-                named = None
+            case Skipped(entity=entity):
+                named = entity
             case Invalid(kind=kind, id=entity_id):
                 named = None if entity_id is None else (kind, entity_id)
             case decoded:

@@ -8,13 +8,13 @@ second one reads the range again and hands those out, as fast as they are sent.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from worker.core.event import Entity, Event
+from worker.core.event import Entity
 from worker.core.ownership import Partition
 from worker.ops.replay.course import Course, Room
 from worker.ops.replay.dispatch import Dispatch
 from worker.ops.replay.progress import Progress
 from worker.ops.replay.reading import Feed, Reading
-from worker.ops.replay.survey import Refusal, State, Survey
+from worker.ops.replay.survey import Refusal, State, Survey, entity_of
 
 
 @dataclass(slots=True)
@@ -29,6 +29,7 @@ class Report:
     delivered: int = 0
     requests: int = 0
     superseded: int = 0
+    emptied: int = 0
     unsent: int = 0
     unchecked: int = 0
     refusals: list[Refusal] = field(default_factory=list)
@@ -105,11 +106,12 @@ class Alongside:
             if sent:
                 self._check = sent, self.reading.ends()
         newer = [
-            (decoded.entity, state)
+            (entity, state)
             for state, decoded in self.reading.poll()
-            if isinstance(decoded, Event) and self.course.newer(decoded.entity, state)
+            if (entity := entity_of(decoded)) is not None and self.course.newer(entity, state)
         ]
         self.dispatch.send(newer)  # not while it is read: sending holds the senders up
+        self._landing |= {entity for entity, state in newer if state.emptied}  # no answer may come of these
         if self._check is not None and not self.reading.left(self._check[1]):
             self.course.checked(self._check[0])
             self._check = None
@@ -120,9 +122,10 @@ class Alongside:
         return Report(
             events=self.survey.events,
             entities=course.total,
-            delivered=course.done - sum(entity not in course.open for entity in course.rejected),
+            delivered=course.done - course.emptied - sum(entity not in course.open for entity in course.rejected),
             requests=self.requests,
             superseded=course.superseded,
+            emptied=course.emptied,
             unsent=course.waiting,
             unchecked=len(course.open),
             refusals=refusals,

@@ -43,6 +43,7 @@ class Course:
 
     newest: Newest
     done: int = 0
+    emptied: int = 0
     superseded: int = 0
     open: dict[Entity, Open] = field(default_factory=dict)
     open_bytes: int = 0
@@ -69,13 +70,19 @@ class Course:
             if entity is None or state is None:
                 return
             if self.newest.take(entity, state.at):
+                if state.emptied:
+                    self._count_done(entity, state)
+                    continue
                 self.open[entity] = Open(state)
                 self.open_bytes += len(state.value)
                 self.untried.add(entity)
                 yield entity, state
 
     def newer(self, entity: Entity, state: State) -> bool:
-        """Takes an event that was read meanwhile; True: it is to be sent, because an older one was handed out."""
+        """Takes a state that was read meanwhile; True: hand it out too, because an older one was.
+
+        An emptied cart is handed out so that what is not sent yet of the older one is dropped.
+        """
         opened = self.open.get(entity)
         if opened is None:
             self.superseded += self.newest.renew(entity, state.at, state.timestamp)
@@ -84,6 +91,9 @@ class Course:
             return False
         self.open_bytes += len(state.value) - len(opened.state.value)
         opened.state, opened.answered = state, False
+        if state.emptied:
+            self.untried.discard(entity)
+            self.rejected.pop(entity, None)
         self._unchecked.pop(entity, None)
         self.superseded += 1
         return True
@@ -126,4 +136,10 @@ class Course:
             if self.open[entity].state is state:
                 del self.open[entity]
                 self.open_bytes -= len(state.value)
-                self.done += 1
+                self._count_done(entity, state)
+
+    def _count_done(self, entity: Entity, state: State) -> None:
+        self.done += 1
+        if state.emptied:
+            self.emptied += 1
+            self.failing.pop(entity, None)

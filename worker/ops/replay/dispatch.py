@@ -45,9 +45,17 @@ class Dispatch:
 
     def __init__(self, settings: Settings, per_second: float) -> None:
         optico, own = settings.optico, settings.worker
-        # A dead letter is the outbox's way to give an event up; here it is listed, and nobody writes it.
+        # A dead letter is the outbox's way to give an event up; here it is listed, and nobody writes it. So a rejection
+        # loses nothing, and mass rejection needs no circuit breaker: the user sees it, and ends with a list.
         large = at_once(optico.max_concurrency)
-        rules = Rules(delays(), window=0.0, large_at_once=large, max_attempts=own.max_attempts, dead_letters=True)
+        rules = Rules(
+            delays(),
+            window=0.0,
+            large_at_once=large,
+            max_attempts=own.max_attempts,
+            dead_letters=True,
+            rejection_limit=0,
+        )
         self._desk = _Desk(Outbox(rules))
         self.patience = optico.timeout_seconds + 1.0
         self._failure: str | None = None
@@ -113,9 +121,9 @@ class Dispatch:
     def paused(self) -> str | None:
         """Why nothing is sent just now: `outage`, `invalid_api_key` or `retry_after`."""
         with self._desk.outbox() as outbox:
-            if outbox.gate.shut is not None:
-                return str(outbox.gate.shut)
-            return "retry_after" if outbox.paused_until > self.clock() else None
+            if not outbox.breakers.closed:
+                return str(outbox.breakers.paused()[0][1])
+            return "retry_after" if outbox.pause.until > self.clock() else None
 
     def _encode(self, delivery: Delivery, key: str) -> Form:
         state: State = delivery.event.payload

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from worker.core.event import Entity
+from worker.core.event import Entity, Skipped
 from worker.core.lane import Coordinates
 from worker.core.outbox import Outbox
 from worker.core.ownership import Partition
@@ -29,9 +29,12 @@ class Numbers:
         outbox.set_end(_OWN, 0, now)
 
     def send(self, outbox: Outbox, states: Iterable[tuple[Entity, State]], now: float) -> None:
-        """Each replaces an older one of its entity that is not under way yet."""
+        """Each replaces an older one of its entity that is not under way yet; an emptied cart drops it."""
         for entity, state in states:
             self._last += 1
+            if state.emptied:
+                outbox.skip(_OWN, self._last, Skipped("empty_products", entity.kind, entity), now)
+                continue
             self._states.pop(self._numbers.get(entity, 0), None)
             self._numbers[entity], self._states[self._last] = self._last, state
             size, occurred_at = len(state.value), state.timestamp / 1000
@@ -40,9 +43,9 @@ class Numbers:
     def idle(self, outbox: Outbox, entities: Iterable[Entity]) -> list[Entity]:
         """Those of which nothing is under way or planned any more."""
         unsettled = outbox.owned[_OWN].unsettled
-        idle = [entity for entity in entities if self._numbers[entity] not in unsettled]
+        idle = [entity for entity in entities if self._numbers.get(entity) not in unsettled]
         for entity in idle:
-            self._states.pop(self._numbers.pop(entity), None)
+            self._states.pop(self._numbers.pop(entity, 0), None)
         return idle
 
     def given_up(self, outbox: Outbox, now: float) -> list[tuple[Entity, Refusal]]:

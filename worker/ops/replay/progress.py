@@ -19,8 +19,8 @@ _LINE_EVERY = 10.0
 #: The rate that is shown is that of the last so many seconds.
 _RATE_OVER = 10.0
 _PAUSES = {
-    "outage": "paused: the API is out of order, it is probed until it answers",
-    "invalid_api_key": "paused: the API refuses the key, its file is read again before each probe",
+    "outage": "paused: requests keep failing, one at a time is tried until the API answers",
+    "invalid_api_key": "paused: the API refuses the key",
     "retry_after": "paused: the API asked for that",
 }
 

@@ -13,7 +13,7 @@ from worker.core.lane import Coordinates
 from worker.core.ownership import Partition
 from worker.formats import ReadConfig, read
 from worker.ops.replay.span import Span
-from worker.ops.replay.survey import State, Survey
+from worker.ops.replay.survey import State, Survey, entity_of
 from worker.ports import Record, UnavailableError
 
 log = structlog.get_logger(__name__)
@@ -92,10 +92,9 @@ class Reading:
         for (topic, partition), records in batches.items():
             for record in records:
                 at = Coordinates(topic, partition, record.offset)
-                yield (
-                    State(at, record.timestamp, record.value or b""),
-                    read(record.value, self.config.for_topic(topic), record.timestamp),
-                )
+                decoded = read(record.value, self.config.for_topic(topic), record.timestamp)
+                emptied = isinstance(decoded, Skipped) and decoded.reason == "empty_products"
+                yield State(at, record.timestamp, record.value or b"", emptied), decoded
 
     def ends(self, meanwhile: Callable[[], None] = lambda: None) -> dict[Partition, int]:
         """The topic's ends as they are when this is called, or later. Blocks until they are known."""
@@ -155,5 +154,6 @@ class Feed:
         for state, decoded in self._records:
             self.quiet = False
             self.positions[Partition(*state.at[:2])] = state.at.offset + 1
-            if isinstance(decoded, Event):
-                yield decoded.entity, state
+            entity = entity_of(decoded)
+            if entity is not None:
+                yield entity, state

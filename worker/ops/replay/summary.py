@@ -37,6 +37,7 @@ def show(
             f"{_count(report.entities, 'entity', 'entities')} in {_count(report.events, 'event')}: ",
             f"{_count(report.requests, 'request')} in {seconds:.1f} s; {report.delivered} delivered, ",
             f"{_count(len(report.refusals), 'event')} rejected, {report.superseded} superseded by newer ones meanwhile",
+            f", {_count(report.emptied, 'cart')} emptied" if report.emptied else "",
         )
         click.echo("".join(said))
         if report.refusals:
@@ -85,6 +86,7 @@ def _document(report: Report, spans: Mapping[Partition, Span], seconds: float) -
         "requests": report.requests,
         "delivered": report.delivered,
         "superseded": report.superseded,
+        "emptied": report.emptied,
         "unsent": report.unsent,
         "unchecked": report.unchecked,
         "seconds": round(seconds, 3),

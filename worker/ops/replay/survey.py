@@ -10,11 +10,15 @@ from worker.ops.replay.newest import Newest
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """An event that can be sent. `timestamp` is the record's, in milliseconds; `value` its bytes."""
+    """What a record says of its entity. `timestamp` is the record's, in milliseconds; `value` its bytes.
+
+    `emptied`: its cart was emptied, so there is nothing to send.
+    """
 
     at: Coordinates
     timestamp: int
     value: bytes
+    emptied: bool = False
 
     def newer_than(self, other: "State") -> bool:
         """By log order within a partition. Between partitions it means nothing, and the records' times must do."""
@@ -37,7 +41,8 @@ class Refusal:
 class Survey:
     """`ids`: the only entities that are meant; empty: all.
 
-    An event that is invalid, or has nothing to send, takes no older valid one of its entity with it.
+    An event that is invalid, or has nothing to send, takes no older valid one of its entity with it; only an emptied
+    cart does.
     """
 
     ids: frozenset[Entity] = frozenset()
@@ -48,8 +53,9 @@ class Survey:
     def meet(self, state: State, decoded: Event | Skipped | Invalid, *, in_range: bool) -> None:
         """Takes one record. Those behind the range only renew what was found in it."""
         self.events += in_range
-        if isinstance(decoded, Event):
-            self._take(decoded.entity, state, in_range=in_range)
+        entity = entity_of(decoded)
+        if entity is not None:
+            self._take(entity, state, in_range=in_range)
         elif isinstance(decoded, Invalid) and in_range and (not self.ids or _entity(decoded) in self.ids):
             self._invalid.append((state.at, decoded))
 
@@ -66,6 +72,13 @@ class Survey:
             self.newest.renew(entity, state.at, state.timestamp)
         elif not self.ids or entity in self.ids:
             self.newest.put(entity, state.at, state.timestamp)
+
+
+def entity_of(decoded: Event | Skipped | Invalid) -> Entity | None:
+    """The entity whose state the record is: of an event, or of an emptied cart."""
+    if isinstance(decoded, Event):
+        return decoded.entity
+    return decoded.entity if isinstance(decoded, Skipped) and decoded.reason == "empty_products" else None
 
 
 def _entity(invalid: Invalid) -> Entity | None:

@@ -105,7 +105,8 @@ async def _redirect(answering: Answering) -> web.StreamResponse:
 async def _envelope(answering: Answering) -> web.StreamResponse:
     given = answering.rule.envelope
     assert given is not None  # noqa: S101 - the rule's action
-    return answering.whole(200, envelope(given.status, given.message), JSON)
+    message = given.message and given.message.replace("{id}", str(answering.exchange.id))
+    return answering.whole(200, envelope(given.status, message), JSON)
 
 
 async def _huge(answering: Answering) -> web.StreamResponse:

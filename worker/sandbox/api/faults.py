@@ -55,7 +55,7 @@ class Latency(_Model):
 
 
 class Envelope(_Model):
-    """The API's JSON answer, with HTTP 200."""
+    """The API's JSON answer, with HTTP 200. `{id}` in the message becomes the cart's or order's id."""
 
     status: str = "error"
     message: str | None = None

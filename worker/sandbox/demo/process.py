@@ -37,7 +37,10 @@ class Readings:
     @property
     def paused(self) -> list[str]:
         """Why sending is paused."""
-        return [labels[0] for (name, labels), on in self.samples.items() if name == PREFIX + "sending_paused" and on]
+        on = {
+            labels[1] for (name, labels), value in self.samples.items() if name == PREFIX + "sending_paused" and value
+        }
+        return sorted(on)
 
     @property
     def sendable(self) -> int:
