@@ -59,6 +59,9 @@ class Quiet:
     def ends(self) -> dict[Partition, int]:
         return {}
 
+    def without_offset(self) -> set[Partition]:
+        return set()
+
     def missing_topics(self) -> list[str]:
         return []
 
