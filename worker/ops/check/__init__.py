@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 
-from worker.ops.check import api, configuration, kafka
+from worker.ops.check import api, configuration, kafka, records
 from worker.ops.check.finding import Finding, Verdict, red
 from worker.ops.check.report import show
 from worker.settings import Settings
@@ -26,6 +26,7 @@ def run(settings: Settings, environ: Mapping[str, str], *, as_json: bool, try_ke
     findings = list(configuration.check(settings))
     checks: dict[str, Callable[[], Iterator[Finding]]] = {
         "kafka": lambda: kafka.check(settings.kafka, settings.optico.max_requests_per_second),
+        "records": lambda: records.check(settings),
         "api": lambda: api.check(settings.optico, try_key=try_key),
     }
     findings += _side_by_side(checks)
