@@ -7,8 +7,23 @@ from typing import Any
 
 import pytest
 
-from tests.formats.events import PLAIN, assert_invalid, cart, checked_out, details, envelope, form, order, outcome
-from tests.formats.events import product, repairs, sent, shop_cart, shop_product, value
+from tests.formats.events import (
+    PLAIN,
+    assert_invalid,
+    cart,
+    checked_out,
+    details,
+    envelope,
+    form,
+    order,
+    outcome,
+    product,
+    repairs,
+    sent,
+    shop_cart,
+    shop_product,
+    value,
+)
 from worker.core.event import Entity, Event, Invalid, Skipped
 from worker.formats import ReadConfig, read
 
@@ -405,8 +420,8 @@ def test_an_emptied_cart_is_sent_with_one_line_that_says_so(event: Any) -> None:
         "products[0][price]": "0",
     }
     assert {name: found[name] for name in ("id", "currency", "visit_id", "call_id", "agent")} == {
-        **{"id": "42", "currency": "EUR", "visit_id": "v1"},
-        **{"call_id": "7", "agent": "bob"},
+        "id": "42", "currency": "EUR", "visit_id": "v1",
+        "call_id": "7", "agent": "bob",
     }
     assert repairs(event, NAMED) == set()
 

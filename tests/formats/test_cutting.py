@@ -1,17 +1,28 @@
 """Large carts and orders are cut visibly, no more than needed, and keep their sum."""
 
 import json
-from collections.abc import Callable, Iterator
-from copy import deepcopy
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.formats.events import PLAIN, cart, encoded, envelope, form, order, outcome, product, repairs, shop_cart
-from tests.formats.events import shop_product, value
+from tests.formats.events import (
+    PLAIN,
+    cart,
+    encoded,
+    envelope,
+    form,
+    order,
+    outcome,
+    product,
+    repairs,
+    shop_cart,
+    shop_product,
+    value,
+)
 from worker.core.event import Event, Invalid
 from worker.formats import Form, Limits, ReadConfig, encode, read
 from worker.formats import form as form_of

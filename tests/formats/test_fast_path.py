@@ -7,8 +7,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.formats.events import PLAIN, cart, cases, checked_out, envelope, order, product, shop_cart, shop_product
-from tests.formats.events import value, vectors
+from tests.formats.events import (
+    PLAIN,
+    cart,
+    cases,
+    checked_out,
+    envelope,
+    order,
+    product,
+    shop_cart,
+    shop_product,
+    value,
+    vectors,
+)
 from tests.formats.judged import assert_paths_agree
 from tests.formats.test_hostile import CONFIGS, DEFAULTS, flipped, mutated
 from worker.core.event import Event

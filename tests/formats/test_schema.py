@@ -10,8 +10,20 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from tests.formats.events import ABSENT, PLAIN, cart, cases, checked_out, envelope, order, product, shop_cart
-from tests.formats.events import shop_product, value, vectors
+from tests.formats.events import (
+    ABSENT,
+    PLAIN,
+    cart,
+    cases,
+    checked_out,
+    envelope,
+    order,
+    product,
+    shop_cart,
+    shop_product,
+    value,
+    vectors,
+)
 from tests.formats.test_hostile import places
 from worker.core.event import Event
 from worker.formats import read, schema
