@@ -216,7 +216,7 @@ def _at_least(details: Details | None, room: _Size) -> _Size:
 
 def _digits(value: Any) -> int:
     """How many digits a number has at least, with all its zeros."""
-    exponent = frexp(value)[1] if isinstance(value, float) else value.bit_length()
+    exponent: int = frexp(value)[1] if isinstance(value, float) else value.bit_length()
     return 1 + abs(exponent) // 4
 
 
