@@ -114,3 +114,11 @@ def test_an_emptied_cart_of_which_nothing_is_pending_is_counted_and_passed() -> 
     made = box()
     made.empty(A)
     assert (made.outbox.pending, made.committable, made.outbox.counts.skipped) == (0, 1, EMPTIED)
+
+
+def test_a_dropped_state_takes_the_confirmation_that_it_replaced_with_it() -> None:
+    """The one before was settled by it, and nobody sends it again."""
+    made = awaiting()
+    made.add(A)
+    made.empty(A)
+    assert (made.outbox.pending, made.committable, made.outbox.counts.delivered) == (0, 4, {"cart": 1})

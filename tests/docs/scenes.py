@@ -114,7 +114,7 @@ def key_refused(stand: Stand, kafka: Topics) -> None:
     operated(stand, kafka)
     stand.api.set_keys(["sk_fake_new"])
     produce(stand.bootstrap, TOPIC, [cart(str(number), 2) for number in range(20)])
-    page = "curl -s localhost:9464/metrics | grep 'sending_paused{reason=\"invalid_api_key\"} 1'"
+    page = 'curl -s localhost:9464/metrics | grep \'sending_paused{entity="cart",reason="invalid_api_key"} 1\''
     wait_until(lambda: stand.on_a_terminal(page).code == 0, "the key to be refused", 30)
 
 

@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import LogCapture
 
 from tests.core.machine import Tally
-from tests.core.world import BACK_AFTER, FAILURES, LATEST_LANDING, POISON, SUSPENDED, TIMED_OUT
+from tests.core.world import BACK_AFTER, FAILURES, LATEST_LANDING, SUSPENDED, TIMED_OUT
 from tests.engine.group import LANDINGS, Group
 from tests.engine.work import CONCURRENCY
 from tests.engine.world import (
@@ -138,8 +138,12 @@ class EngineMachine(Group):
             if then != "nothing":
                 self._overtake(flight.entry.entity)
 
-    @rule(failure=st.sampled_from(["5xx", "refused connection", "key refused", "suspended"]), rounds=st.integers(1, 8))
-    def outage(self, failure: str, rounds: int) -> None:
+    @rule(
+        failure=st.sampled_from(["5xx", "refused connection", "key refused", "suspended"]),
+        of_probes=st.sampled_from(["5xx", "key refused"]),
+        rounds=st.integers(1, 8),
+    )
+    def outage(self, failure: str, of_probes: str, rounds: int) -> None:
         """After one more answer, in whose sight attempts of those who waited might count. Probes fail too."""
         if failure == "suspended":
             self.mass_rejection((rounds + 1) // 2)
@@ -152,7 +156,7 @@ class EngineMachine(Group):
             self.send(3.0, None)
             for _, process in self.alive():
                 for flight in list(process.flights):
-                    self._answer(process, flight, POISON if flight.delivery.probe else FAILURES[failure])
+                    self._answer(process, flight, FAILURES[of_probes if flight.delivery.probe else failure])
 
     def mass_rejection(self, rounds: int) -> None:
         """The API rejects everything for a while, whatever it is."""

@@ -23,7 +23,7 @@ def test_an_ordinary_start_and_stop_has_no_line_of_the_client_library(stage: Sta
 
 def test_a_join_that_waits_for_the_session_of_a_killed_member_says_so(stage: Stages) -> None:
     s = stage()
-    patient = s.settings(KAFKA_SESSION_TIMEOUT_MS="8000")
+    patient = s.settings(KAFKA_SESSION_TIMEOUT_MS="15000")
     with worker(**patient) as w:
         w.wait_ready()
         w.kill()

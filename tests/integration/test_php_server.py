@@ -18,6 +18,7 @@ from urllib.request import urlopen
 import pytest
 
 from tests.brokers.tools import Record, wait_until
+from tests.conftest import absent
 from tests.integration.conftest import Stage
 from tests.integration.process import KEY, worker
 
@@ -54,8 +55,7 @@ class PhpServer:
 def php_server(port: int) -> Iterator[PhpServer]:
     php = shutil.which("php")
     if php is None:
-        missing = "missing: php (Debian: apt-get install php-cli)"
-        pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
+        absent("missing: php (Debian: apt-get install php-cli)")
     with tempfile.TemporaryDirectory() as folder:
         log, url = Path(folder) / "seen", f"http://127.0.0.1:{port}"
         settings = os.environ | {"SEEN": str(log), "KEY": KEY, "PHP_CLI_SERVER_WORKERS": "4"}

@@ -114,7 +114,7 @@ class Intake:
                 pending=held_up,
             )
         elif self._held_up and now < lease_until:
-            log.info("sending goes on: the group has been heard from")
+            log.info("sending resumed: the group has been heard from")
         self._held_up = bool(held_up)
 
     def _take_in(self, partition: Partition, records: Sequence[Record]) -> None:

@@ -214,9 +214,9 @@ def _at_least(details: Details | None, room: _Size) -> _Size:
     return _Size(fields, size)
 
 
-def _digits(value: int | float) -> int:  # noqa: PYI041 (they are told apart)
+def _digits(value: Any) -> int:
     """How many digits a number has at least, with all its zeros."""
-    exponent = frexp(value)[1] if isinstance(value, float) else value.bit_length()
+    exponent: int = frexp(value)[1] if isinstance(value, float) else value.bit_length()
     return 1 + abs(exponent) // 4
 
 

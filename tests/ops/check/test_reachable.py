@@ -49,8 +49,9 @@ def test_a_server_that_takes_connections_and_never_answers_is_told_of_in_time() 
     assert [finding["verdict"] for finding in findings(answer, "brokers") + findings(answer, "api")] == ["red", "red"]
 
 
-def test_a_broker_s_name_without_an_address_is_named_and_the_json_stays_one_document() -> None:
-    variables = NOWHERE | {"KAFKA_BOOTSTRAP_SERVERS": "nowhere.invalid:9092"}
+@pytest.mark.parametrize("server", ["nowhere.invalid:9092", "PLAINTEXT://nowhere.invalid:9092"])
+def test_a_broker_s_name_without_an_address_is_named_and_the_json_stays_one_document(server: str) -> None:
+    variables = NOWHERE | {"KAFKA_BOOTSTRAP_SERVERS": server}
     answer = optico("check", "--json", variables=variables)
     (brokers,) = findings(answer, "brokers")
     assert (brokers["verdict"], "nowhere.invalid has no address" in brokers["detail"]) == ("red", True)

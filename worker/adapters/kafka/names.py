@@ -35,9 +35,9 @@ class Names:
         return self._known.get((host, port), [])
 
     def without_address(self, servers: Collection[str]) -> list[str]:
-        """Hosts among these, as `host:port`, whose last lookup found nothing, and no earlier one did."""
+        """Hosts among these bootstrap servers for which no lookup has found an address."""
         places = {f"{host}:{port}": host for host, port in self._without if not self.addresses(host, port)}
-        return sorted({places[server] for server in servers if server in places})
+        return sorted({places[place] for server in servers if (place := server.rpartition("://")[2]) in places})
 
     async def look_up(self, net: Any, host: str, port: int, timeout_at: float | None) -> None:
         """Asks anew, and waits for the answer. `timeout_at` is monotonic, in seconds."""

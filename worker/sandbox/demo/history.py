@@ -80,4 +80,4 @@ def states_of(history: History, request: SeenRequest) -> Sequence[State]:
 
 def _params(value: bytes) -> dict[str, Any]:
     fields = parse_form(encode(value, _CONFIG, "").body)
-    return {str(name): plain(field) for name, field in fields.items()}
+    return {str(name): plain(field) for name, field in fields.items() if name != "key"}
