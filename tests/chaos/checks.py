@@ -180,10 +180,12 @@ def _passed_unsettled(
         if written.coordinates in ledger.removed:
             continue
         if written.offset >= commit.offset:
-            if written.timestamp <= until and written.fate in ("deliverable", "refused"):
+            if written.timestamp <= until and written.fate in ("deliverable", "refused", "emptied"):
                 replaced.add(written.entity)
         elif written.fate in ("deliverable", "refused"):
             settled[written.entity] = written
+        elif written.fate == "emptied":
+            settled.pop(written.entity, None)
         elif letters and written.fate == "invalid" and ledger.letters.get(written.coordinates, until + 1) > until:
             yield f"{commit} passed {_at(written)}, whose letter was not there"
     for entity, written in settled.items():
