@@ -13,8 +13,7 @@ from tests.bench.peers.judge import Event, again, ages, at_once, backwards, cove
 from tests.bench.scenarios.collapse import least_requests
 from tests.bench.svg import draw
 from worker.core import event
-from worker.core.event import Defaults
-from worker.formats import decode
+from worker.formats import ReadConfig, read
 
 RATE = Figure("reading", "events/s", (80.0, 90.0, 70.0), "bare", (100.0, 100.0, 100.0), Goal("at least", 0.8, "ratio"))
 PLOT = Plot("a", "Cost & growth", "n", "µs", {"one": [(1, 2), (10, 3)], "two": []}, log_x=True)
@@ -132,8 +131,8 @@ def test_the_least_requests_stab_every_window() -> None:
 def test_events_have_their_size_and_are_valid() -> None:
     key, value = cart(17, 1_795_531_676_558_779)
     assert (key, len(value)) == (b"cart:17", 300)
-    assert isinstance(decode(value, Defaults()), event.Event)
-    assert isinstance(decode(cart_of(1, 2, 200)[1], Defaults()), event.Event)
+    assert isinstance(read(value, ReadConfig()), event.Event)
+    assert isinstance(read(cart_of(1, 2, 200)[1], ReadConfig()), event.Event)
 
 
 def test_sessions_change_each_cart_as_often_as_the_others_and_a_thousand_at_a_time() -> None:

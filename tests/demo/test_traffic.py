@@ -5,8 +5,8 @@ from typing import Any
 import orjson
 import pytest
 
-from worker.core.event import Defaults, Entity, Event, Invalid, Skipped
-from worker.formats import decode
+from worker.core.event import Entity, Event, Invalid, Skipped
+from worker.formats import ReadConfig, read
 from worker.sandbox.traffic import UNKNOWN_VISIT, Sample, traffic
 
 COUNT = 5000
@@ -22,7 +22,7 @@ def take(seed: int, count: int = COUNT, per_second: float = 250.0) -> list[Sampl
 
 
 def meaning(sample: Sample) -> Event | Skipped | Invalid:
-    return decode(sample.value, Defaults())
+    return read(sample.value, ReadConfig())
 
 
 def valid(samples: list[Sample]) -> list[tuple[Entity, dict[str, Any]]]:

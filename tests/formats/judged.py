@@ -31,7 +31,8 @@ PROBLEM: Final = re.compile(
     r"|(data_base64: )?expected JSON in base64"
     r"|the value nests too deep to be read"
     r"|the request is too large even without its products"
-    r"|byte \d+: (expecting .*|extra data|unterminated string starting|invalid (control character|\\escape|\\uXXXX escape)"
+    r"|byte \d+: (expecting .*|extra data|unterminated string starting"
+    r"|invalid (control character|\\escape|\\uXXXX escape)"
     r"|illegal trailing comma before end of (object|array)|unexpected UTF-8 BOM \(decode using utf-8-sig\)"
     r"|(NaN|-?Infinity) is no JSON)"
 )

@@ -7,6 +7,7 @@ import pytest
 from tests.formats.events import ABSENT, checked_out, details, envelope, nested, repairs, shop_cart, shop_product
 
 SIZE = {"option_id": "3", "option_name": "Size", "value": "12", "variant_name": "Large"}
+NOTHING: list[Any] = [ABSENT, None, "", [], {}]
 COLOUR = {"option_id": "4", "option_name": "Colour", "value": "Blue"}
 
 
@@ -43,7 +44,7 @@ def build(request: pytest.FixtureRequest) -> Any:
         ([SIZE, SIZE, SIZE], {f"[Size][{at}]": "Large" for at in range(3)}, {"options"}),
         ([SIZE, SIZE | {"variant_name": None, "value": None}], {"[Size]": "Large"}, set()),
         ("Size: L", {"": "Size: L"}, {"options"}),
-        *((each, {}, set()) for each in (ABSENT, None, "", [], {})),
+        *((each, {}, set()) for each in NOTHING),
         *((each, {}, {"options"}) for each in (False, True, 0, 5, 1.5)),
     ],
     ids=lambda given: repr(given)[:40],

@@ -39,7 +39,7 @@ def is_strict(event: Any) -> bool:
 
 def agree(event: Any) -> bool:
     """Whether both say the same of an event that has nothing a schema can't see."""
-    accepted = VALIDATOR.is_valid(event)
+    accepted: bool = VALIDATOR.is_valid(event)
     assert accepted == is_strict(event), f"schema: {accepted}, reading: {read(value(event), STRICT)}"
     return accepted
 

@@ -57,19 +57,9 @@ _JUNK: Final[list[Any]] = [
 
 
 _NAMES: Final = [
-    "unknown",
-    "key",
-    "details",
-    "id",
-    "",
-    "\0",
-    "a" * 200,
-    "products[0]",
-    "specversion",
-    "data",
-    "payload",
+    *("unknown", "key", "details", "id", "", "\0", "a" * 200, "products[0]", "specversion", "data", "payload"),
+    *("schema", "op", "after", "options", "product_options", "extra", "price", "is_parent_order", "subtotal"),
 ]
-_NAMES += ["schema", "op", "after", "options", "product_options", "extra", "price", "is_parent_order", "subtotal"]
 
 
 @cache

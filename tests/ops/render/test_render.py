@@ -11,7 +11,8 @@ from tests.integration.events import cart, order
 from tests.ops.program import KEY, on_a_terminal, optico
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "forms.json"
-KEYS = ["at", "outcome", "entity", "id", "path", "parameters", "warning", "reason", "field", "expected"]
+KEYS = ["at", "outcome", "entity", "id", "path", "parameters", "repairs", "repaired", "warning"]
+KEYS += ["reason", "field", "message", "strict"]
 
 
 def value(record: Record, **changed: Any) -> bytes:
@@ -47,6 +48,74 @@ def test_the_keys_of_an_answer_are_always_the_same() -> None:
     assert (rejected["outcome"], rejected["reason"]) == ("rejected", "malformed_json")
 
 
+def test_repairs_are_told_with_the_field_that_needed_each_first() -> None:
+    products = [{"id": 1, "name": "", "quantity": 1, "price": 5}, {"id": 2, "name": "B", "quantity": 0.5, "price": 5}]
+    stdin = lines(value(cart("42"), currency="eur", products=products))
+
+    shown, told = optico("render", stdin=stdin), optico("render", "--json", stdin=stdin)
+
+    assert (shown.code, told.code) == (0, 0)
+    assert "  repaired: product_name (products[0].name)" in shown.out.splitlines()
+    assert told.json["repairs"] == ["currency", "product_name", "quantity"]
+    assert told.json["repaired"]["quantity"] == "products[1].quantity"
+    assert told.json["strict"] is None
+
+
+def test_strictly_a_repair_is_an_error() -> None:
+    as_it_should_be = lines(value(cart("1")), value(order("7")), value(cart("2"), products=[]))
+    repaired, unseen = value(cart("3"), currency="eur"), value(cart("4"), visit_id=None)
+
+    clean = optico("render", "--strict", stdin=as_it_should_be)
+    found = optico("render", "--strict", "--json", stdin=as_it_should_be + lines(repaired, unseen))
+    shown = optico("render", "--strict", stdin=lines(repaired))
+    lenient = optico("render", stdin=as_it_should_be + lines(repaired, unseen))
+
+    assert (clean.code, found.code, shown.code, lenient.code) == (0, 1, 1, 0)
+    *good, bad, no_visit = found.json_lines
+    assert [each["strict"] for each in good] == [None] * 3
+    assert (bad["outcome"], bad["strict"]) == ("sent", "currency (currency)")
+    assert no_visit["outcome"] == "skipped"
+    assert no_visit["strict"].startswith("visit_id: ")
+    assert "  not as it should be sent: currency (currency)" in shown.out.splitlines()
+    assert shown.err == "1 read, 0 rejected, 1 not as they should be sent\n"
+
+
+def test_an_object_over_several_lines_and_an_array_are_events_too() -> None:
+    event = json.loads(value(cart("1")))
+    several = json.dumps(event, indent=2).encode() + b"\n" + lines(value(cart("2")))
+    array = json.dumps([event, event | {"id": "2"}], indent=2).encode()
+
+    for stdin, first, second in ((several, "lines 1-", "line "), (array, "element 1", "element 2")):
+        answer = optico("render", "--json", stdin=stdin)
+        assert answer.code == 0
+        assert [each["id"] for each in answer.json_lines] == ["1", "2"]
+        assert answer.json_lines[0]["at"].startswith(first)
+        assert answer.json_lines[1]["at"].startswith(second)
+
+
+def test_a_broken_line_is_rejected_and_the_next_ones_are_read() -> None:
+    answer = optico("render", "--json", stdin=lines(b'{"type": "cart", "products": [{', value(cart("1"))))
+
+    assert answer.code == 1
+    assert [(each["at"], each["outcome"]) for each in answer.json_lines] == [("line 1", "rejected"), ("line 2", "sent")]
+    assert answer.json_lines[0]["message"].startswith("byte 31: ")
+
+
+def test_ids_get_the_prefix_of_their_topic() -> None:
+    variables = {"WORKER_ID_PREFIXES": "shop-fr.carts=fr-,shop-de.carts=de-"}
+    stdin = lines(value(cart("42")), value(cart("43"), products=[]), value(cart("44"), currency="?"))
+
+    french = optico("render", "--json", "--topic", "shop-fr.carts", stdin=stdin, variables=variables)
+    without = optico("render", stdin=stdin, variables=variables)
+    one = optico("render", "--json", stdin=stdin, variables={"WORKER_ID_PREFIXES": "a=fr-", "KAFKA_TOPICS": "a"})
+
+    assert [each["id"] for each in french.json_lines] == ["fr-42", "fr-43", "fr-44"]
+    assert ["id", "fr-42"] in french.json_lines[0]["parameters"]
+    assert (without.code, without.out) == (2, "")
+    assert "--topic" in without.err
+    assert [each["id"] for each in one.json_lines] == ["fr-42", "fr-43", "fr-44"]
+
+
 def test_what_is_rejected_names_the_field_and_ends_with_1() -> None:
     products = [{"id": 1, "name": "Mug", "quantity": 1, "price": "cheap"}]
 
@@ -65,7 +134,7 @@ def test_a_request_is_shown_with_its_path_its_decoded_pairs_and_no_key() -> None
     assert answer.code == 0
     assert first == "line 1: cart:42 POST /api/customer-cart"
     assert "  products[0][name]=Café crème" in pairs
-    assert pairs[-1] == "  key=***"
+    assert pairs[0] == "  key=***"
 
 
 def test_lines_are_numbered_as_an_editor_does_and_blank_ones_are_nobodys_events() -> None:
@@ -75,6 +144,7 @@ def test_lines_are_numbered_as_an_editor_does_and_blank_ones_are_nobodys_events(
 
     assert answer.code == 0
     assert [(each["at"], each["id"]) for each in answer.json_lines] == [("line 1", "1"), ("line 4", "2")]
+    assert [each["repairs"] for each in answer.json_lines] == [["encoding"], []]
 
 
 def test_nothing_to_read_is_no_failure() -> None:
@@ -99,13 +169,17 @@ def test_a_line_longer_than_any_record_is_rejected_and_the_next_one_is_read() ->
     assert (sent["at"], sent["id"]) == ("line 2", "1")
 
 
-def test_a_cart_beyond_phps_limit_is_sent_with_a_warning() -> None:
+def test_a_large_cart_is_shown_as_it_is_cut() -> None:
     products = [{"id": number, "name": "Mug", "quantity": 1, "price": 5} for number in range(300)]
+    stdin = lines(value(cart("1"), products=products))
 
-    (rendered,) = optico("render", "--json", stdin=lines(value(cart("1"), products=products))).json_lines
+    cut = optico("render", "--json", stdin=stdin).json
+    whole = optico("render", "--json", stdin=stdin, variables={"OPTICO_MAX_FIELDS": "0"}).json
 
-    assert len(rendered["parameters"]) > 1000
-    assert "max_input_vars" in rendered["warning"]
+    assert len(cut["parameters"]) <= 1000 < len(whole["parameters"])
+    assert (cut["repairs"], whole["repairs"]) == (["too_large"], [])
+    names = [item for name, item in cut["parameters"] if name.endswith("[name]")]
+    assert names[-1] == f"+{300 - len(names) + 1}"
 
 
 def test_defaults_count_and_nothing_else_of_the_configuration_does() -> None:
@@ -129,8 +203,9 @@ def test_a_default_that_can_not_be_is_bad_configuration() -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("--topic", "carts"),
         ("--partition", "0"),
+        ("--topic", "carts", "--partition", "0"),
+        ("--topic", "carts", "--offset", "0"),
         ("--topic", "carts", "--partition", "0", "--offset", "0", "-"),
         ("/does/not/exist",),
     ],
@@ -146,7 +221,7 @@ def test_bad_usage_exits_with_2(arguments: tuple[str, ...]) -> None:
 def test_what_an_event_holds_can_not_command_a_terminal(tmp_path: Path) -> None:
     file = tmp_path / "events.jsonl"
     hostile = "\x1b]0;title\x07[bold]\u202e"
-    file.write_bytes(lines(value(cart("1"), agent=hostile), value(cart(hostile), visit_id="")))
+    file.write_bytes(lines(value(cart("1"), agent=hostile), value(cart(hostile), currency="")))
 
     seen = on_a_terminal("render", str(file))
 
@@ -173,6 +248,7 @@ def test_records_of_a_topic_are_rendered_where_they_stand(
         (f"{name}-1-2", "rejected"),
         (f"{name}-1-3", "sent"),
     ]
+    assert [each["warning"] for each in found.json_lines] == [None] * 3
     assert beyond.code == 1
     assert beyond.err == f"optico-worker: {name}-1: nothing at offset 4; it holds 0 up to 3\n"
 

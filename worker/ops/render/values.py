@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from io import BytesIO
 from typing import IO, Final
 
 from msgspec import DecodeError, Raw
@@ -21,7 +22,11 @@ def values(stream: IO[bytes]) -> Iterator[Source]:
     first = stream.readline(LONGEST_VALUE + 1)
     if first.removeprefix(_BYTE_ORDER_MARK).lstrip().startswith(b"["):
         yield from _elements(first, stream)
-        return
+    else:
+        yield from _by_lines(first, stream)
+
+
+def _by_lines(first: bytes, stream: IO[bytes]) -> Iterator[Source]:
     number, start, depth = 0, 1, 0
     value = b""
     for line, too_long in _lines(first, stream):
@@ -67,7 +72,7 @@ def _opened(line: bytes) -> int:
 
 
 def _elements(first: bytes, stream: IO[bytes]) -> Iterator[Source]:
-    """The elements of an array. What is no array is one value, whose own message says what is wrong."""
+    """The elements of an array. If the whole is none, its lines are values: the first may be a broken one."""
     value = first + stream.read(LONGEST_VALUE + 1 - len(first))
     if len(value) > LONGEST_VALUE:
         yield Source("line 1", None, too_long=True)
@@ -75,7 +80,8 @@ def _elements(first: bytes, stream: IO[bytes]) -> Iterator[Source]:
     try:
         elements = decode(value.removeprefix(_BYTE_ORDER_MARK), type=list[Raw])
     except (DecodeError, RecursionError):
-        yield Source("line 1", value.rstrip(b"\r\n"))
+        whole = BytesIO(value)
+        yield from _by_lines(whole.readline(), whole)
         return
     for number, element in enumerate(elements, start=1):
         yield Source(f"element {number}", bytes(element))
