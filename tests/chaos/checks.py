@@ -180,20 +180,22 @@ def _passed_unsettled(
         if written.coordinates in ledger.removed:
             continue
         if written.offset >= commit.offset:
-            if written.timestamp <= until and written.fate in ("deliverable", "refused"):
+            if written.timestamp <= until and written.fate in _STATES:
                 replaced.add(written.entity)
-        elif written.fate in ("deliverable", "refused"):
+        elif written.fate in _STATES:
             settled[written.entity] = written
         elif letters and written.fate == "invalid" and ledger.letters.get(written.coordinates, until + 1) > until:
             yield f"{commit} passed {_at(written)}, whose letter was not there"
     for entity, written in settled.items():
-        if entity in replaced:
+        if entity in replaced or written.fate == "emptied":
             continue
         own = answers.get(entity, [])
         if not any(r.version >= written.version and (r.finished or 0) <= until for r in own):
             yield f"{commit} passed {_at(written)} of {entity}, which was not settled: {_history(own)}"
 
 
+#: The fates of records that say what an entity is now: each takes the place of the one before it.
+_STATES = ("deliverable", "refused", "emptied")
 Check = Callable[[Ledger], Iterator[str]]
 CHECKS: dict[str, Check] = {
     "0 lost, 0 stale": nothing_lost_nothing_stale,

@@ -116,14 +116,20 @@ class Ledger:
         return self.past | {written.version: written for written in self.written.values()}
 
     def newest(self, fate: str) -> dict[str, Written]:
-        """The newest record of that fate of each entity, those that were removed aside."""
+        """The newest record of that fate of each entity, those that were removed aside.
+
+        A cart that was emptied later has none: what waited of it then is not sent any more.
+        """
         found: dict[str, Written] = {}
+        emptied: dict[str, int] = {}
         for written in self.by_version().values():
+            if written.fate == "emptied":
+                emptied[written.entity] = max(written.version, emptied.get(written.entity, 0))
             if written.fate != fate or written.coordinates in self.removed:
                 continue
             if written.entity not in found or found[written.entity].version < written.version:
                 found[written.entity] = written
-        return found
+        return {entity: written for entity, written in found.items() if written.version > emptied.get(entity, 0)}
 
     def of_entity(self) -> dict[str, list[Request]]:
         found: dict[str, list[Request]] = defaultdict(list)

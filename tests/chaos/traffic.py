@@ -12,7 +12,7 @@ from kafka import KafkaProducer
 from tests.brokers.tools import Record
 from tests.integration.events import VISIT, cart, order
 
-Fate = Literal["deliverable", "skipped", "invalid", "refused"]
+Fate = Literal["deliverable", "skipped", "emptied", "invalid", "refused"]
 #: The sandbox refuses this visit: events with it are rejected by the API.
 UNKNOWN_VISIT = "0000000000000000000000ff"
 DELIVERED_WITHIN = 120.0
@@ -67,7 +67,7 @@ def events(draw: random.Random, mix: Mix) -> Iterator[Record]:
         if dice < mix.invalid:
             record, fate = _broken(draw, f"{kind}:{number}"), "invalid"
         elif dice < mix.invalid + mix.skipped:
-            record, fate = _nothing(draw, number), "skipped"
+            record, fate = _nothing(draw, number)
         elif dice < mix.invalid + mix.skipped + mix.refused:
             record, fate = cart(f"refused-{number % 3}", version, visit_id=UNKNOWN_VISIT), "refused"
         else:
@@ -78,13 +78,15 @@ def events(draw: random.Random, mix: Mix) -> Iterator[Record]:
 
 
 def _broken(draw: random.Random, key: str) -> Record:
-    value = draw.choice([b"{oops", b"[]", b'{"type":"cart","id":"1"}', b"\xff\xfe", cart("1", products="no").value])
+    values = [b"{oops", b"[]", b'{"type":"cart","visit_id":"v"}', b"\xff\xfe", cart("1", products="no").value]
+    value = draw.choice(values)
     return Record(key.encode(), value)
 
 
-def _nothing(draw: random.Random, number: int) -> Record:
+def _nothing(draw: random.Random, number: int) -> tuple[Record, Fate]:
     empty = cart(str(number), products=[])
-    return draw.choice([Record(empty.key, None), empty])
+    choices: list[tuple[Record, Fate]] = [(Record(empty.key, None), "skipped"), (empty, "emptied")]
+    return draw.choice(choices)
 
 
 class Traffic:

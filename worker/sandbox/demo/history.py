@@ -35,12 +35,16 @@ class State:
 
 @dataclass(frozen=True)
 class History:
-    """`states` in log order: all of an entity's are in one partition. `values`: every record's."""
+    """`states` in log order: all of an entity's are in one partition. `values`: every record's.
+
+    `emptied`: carts whose last event says that they were emptied. What waited of them then is not sent.
+    """
 
     states: dict[Entity, list[State]] = field(default_factory=dict)
     values: dict[Place, bytes | None] = field(default_factory=dict)
     invalid: set[Place] = field(default_factory=set)
     skipped: set[Place] = field(default_factory=set)
+    emptied: set[Entity] = field(default_factory=set)
 
     @classmethod
     def of(cls, produced: Iterable[Produced]) -> "History":
@@ -57,7 +61,8 @@ class History:
 
     def newest(self) -> dict[Entity, State]:
         """What the API must hold in the end. An entity whose visit it doesn't know is not there at all."""
-        return {entity: states[-1] for entity, states in self.states.items() if not states[-1].refused}
+        last = {entity: states[-1] for entity, states in self.states.items() if entity not in self.emptied}
+        return {entity: state for entity, state in last.items() if not state.refused}
 
     def refused(self) -> dict[Place, State]:
         return {state.place: state for states in self.states.values() for state in states if state.refused}
@@ -69,7 +74,10 @@ class History:
         if isinstance(decoded, Event) and record.value is not None:
             state = State(_params(record.value), place, record.at)
             self.states.setdefault(decoded.entity, []).append(state)
+            self.emptied.discard(decoded.entity)
         else:
+            if isinstance(decoded, Skipped) and decoded.reason == "empty_products" and decoded.entity is not None:
+                self.emptied.add(decoded.entity)
             (self.skipped if isinstance(decoded, Skipped) else self.invalid).add(place)
 
 

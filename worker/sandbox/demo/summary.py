@@ -64,5 +64,5 @@ def _troubles(evidence: Evidence) -> Iterator[tuple[str, str]]:
         )
         yield "outage", f"{outage.ended - outage.began:.1f} s; {resumed}"
     refused = len({(letter.partition, letter.offset) for letter in evidence.letters} - history.invalid)
-    yield "skipped", f"{len(history.skipped):,} emptied carts, which the API can't express, and tombstones"
+    yield "skipped", f"{len(history.skipped):,} emptied carts, events without a visit, and tombstones"
     yield "rejected", f"{len(history.invalid):,} broken events here, {refused:,} of unknown visits by the API"
