@@ -22,9 +22,9 @@ def event(
         _add_prefix(content, config.id_prefix)
     if config.order_statuses and not isinstance(content, Cart):
         content.status = config.order_statuses.get(content.status, content.status)
-    call_id = content.call_id
+    call_id, entity_id = content.call_id, content.id
     link = None if call_id is None else str(call_id)
-    entity = _tuple(Entity, (kind, str(content.id)))
+    entity = _tuple(Entity, (kind, entity_id if entity_id.__class__ is str else str(entity_id)))
     return _tuple(
         Event, (entity, occurred_at, link, content.agent or None, repairs, content if config.keeps_content else None)
     )

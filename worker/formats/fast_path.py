@@ -17,32 +17,35 @@ from worker.formats.model import Cart, Content, Order, Product
 #: Raises msgspec's DecodeError, ValueError or RecursionError.
 parse: Final = Decoder(Cart | Order).decode
 _CENTS_AT_MOST: Final = 1e13
+_NO_VISIT: Final = values.NO_VISIT
+_CONTAINERS: Final = (dict, list)
 #: No finite number has more digits.
 _BEYOND: Final = 10**308
 #: Currencies that were seen: three letters each, so there are not many.
 _currencies: Final[set[str]] = {"EUR"}
 
 
-def read(value: bytes, config: ReadConfig, recorded_at: int) -> Event | None:
-    """What the event means; None: the full path decides. `recorded_at`: see `worker.formats.read`. Never raises."""
+def read(value: bytes, config: ReadConfig, recorded_at: int) -> Event | None:  # noqa: C901, PLR0911, PLR0912
+    """What the event means; None: the full path decides. `recorded_at`: see `worker.formats.read`. Never raises.
+
+    Each `return None` is a doubt.
+    """
     try:
         content: Content | None = parse(value)
     except (DecodeError, ValueError, RecursionError):
         content = cs_cart_fast_path.parse(value, config) if cs_cart_fast_path.MARK in value else None
-    return None if content is None else _checked(content, len(value), config, recorded_at)
-
-
-def _checked(content: Content, size: int, config: ReadConfig, recorded_at: int) -> Event | None:  # noqa: C901, PLR0911
-    """The event of a content, if it needs no repair. Each `return None` is a doubt. `size`: bytes of the value."""
+    if content is None:
+        return None
     products: list[Any] = content.products  # what each value is, is asked here in the cheapest way
-    if not products or content.visit_id.strip() in values.NO_VISIT:
+    if not products or content.visit_id.strip() in _NO_VISIT:
         return None
     if content.currency not in _currencies and not _is_usual_currency(content.currency, config):
         return None
     call_id = content.call_id
     if call_id is not None and (call_id.__class__ is str or call_id == 0):
         return None
-    fits = size <= config.limits.small_flat
+    limits = config.limits
+    fits = len(value) <= limits.small_flat
     for product in products:
         quantity, price, details = product.quantity, product.price, product.details
         if not (-_BEYOND < quantity < _BEYOND if quantity.__class__ is int else _is_usual_quantity(product)):
@@ -57,15 +60,11 @@ def _checked(content: Content, size: int, config: ReadConfig, recorded_at: int) 
             or _is_usual_price(product)
         ):
             return None
-        if (
-            details is not None
-            and details.__class__ is not str
-            and (details.__class__ is list or nesting.is_nested(details))
-        ):
-            fits = fits and size <= config.limits.small_nested
+        if details.__class__ in _CONTAINERS and (details.__class__ is list or nesting.is_nested(details)):
+            fits = fits and len(value) <= limits.small_nested
             if not nesting.is_within(nesting.DEEPEST, details):
                 return None
-    if not (fits or cutting.fits(content, config.limits)):
+    if not (fits or cutting.fits(content, limits)):
         return None
     occurred_at = None
     if content.occurred_at is not None:
