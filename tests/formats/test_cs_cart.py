@@ -15,9 +15,10 @@ from tests.formats.events import (
     sent,
     shop_cart,
     shop_product,
+    value,
 )
-from worker.core.event import Entity, Skipped
-from worker.formats import ReadConfig
+from worker.core.event import Entity, Invalid, Skipped
+from worker.formats import ReadConfig, read
 
 NONE = [ABSENT, None, "", "0", 0, False, "000", 0.0]
 BIG = 10**22 + 1
@@ -253,3 +254,11 @@ def test_unknown_fields_are_never_forwarded() -> None:
 
 def test_the_defaults_of_an_order_leave_a_cart_alone() -> None:
     assert "status" not in form(envelope(), ReadConfig(default_order_status="Open"))
+
+
+def test_an_order_whose_cart_id_is_not_utf_8_is_invalid() -> None:
+    """Two carts could become one."""
+    record = value(envelope(status="Open", cart=shop_cart(order_id="1001", user_id="A?"))).replace(b"A?", b"A\xe9")
+    outcome = read(record, ReadConfig())
+    assert isinstance(outcome, Invalid)
+    assert (outcome.path, outcome.id) == ("cart.user_id", "1001")

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import time
 from typing import Any
 
 import pytest
@@ -167,3 +168,11 @@ def test_no_message_holds_a_value_of_the_record(record: bytes, places_of_it: lis
 def test_the_check_itself_sees_the_vectors_as_valid(vector: Vector) -> None:
     outcome, _ = check(vector.value, PLAIN)
     assert isinstance(outcome, Event)
+
+
+def test_numbers_that_one_parser_is_slow_at_hold_nobody_up() -> None:
+    """msgspec takes 50 µs for each `1e308`: a record of a megabyte would stop the poll loop for ten seconds."""
+    record = value(cart(products=[product(details=[0])])).replace(b"[0]", b"[" + b"1e308," * 50_000 + b"0]")
+    started = time.process_time()
+    check(record, ReadConfig())
+    assert time.process_time() - started < 5  # it was 20

@@ -10,7 +10,7 @@ from typing import Any, Final
 from worker.formats import native, values
 from worker.formats.draft import Draft, Line, Reading, Source
 from worker.formats.options import details
-from worker.formats.values import ABSENT
+from worker.formats.values import ABSENT, Damaged
 
 SOURCE: Final = "cs-cart"
 _ID: Final = "expected a string or an integer, not empty; or set the envelope's `id`"
@@ -89,6 +89,9 @@ def _order_cart_id(tree: Mapping[str, Any], cart: Mapping[str, Any], order_id: s
             return native.identity(tree, "id", "id", reading)
         reading.repaired("cart_id", "id")
     names = reading.config.cs_cart_id_fields
+    for name in names:
+        if isinstance(cart.get(name), Damaged):
+            reading.refuse(f"cart.{name}", _ID)
     if all(values.identity(cart.get(name)) for name in names) and not (
         _USER in names and values.is_zero(cart.get(_USER))
     ):

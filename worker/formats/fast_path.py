@@ -13,6 +13,7 @@ from worker.core.event import Event
 from worker.formats import complete, cs_cart_fast_path, cutting, nesting, number, timestamp, values
 from worker.formats.config import ReadConfig
 from worker.formats.model import Cart, Content, Order, Product
+from worker.formats.parse import has_slow_numbers
 
 #: Raises msgspec's DecodeError, ValueError or RecursionError.
 parse: Final = Decoder(Cart | Order).decode
@@ -30,6 +31,8 @@ def read(value: bytes, config: ReadConfig, recorded_at: int) -> Event | None:  #
 
     Each `return None` is a doubt.
     """
+    if has_slow_numbers(value):
+        return None
     try:
         content: Content | None = parse(value)
     except (DecodeError, ValueError, RecursionError):
