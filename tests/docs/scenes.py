@@ -70,8 +70,8 @@ def dead_letters(stand: Stand, kafka: Topics) -> None:
     configured(stand, kafka)
     stand.export(OPTICO_MAX_CONCURRENCY="1", WORKER_COLLAPSE_WINDOW_MS="0")
     stand.api.set_unknown_visits([UNKNOWN])
-    price = [{"id": 17, "name": "Desk lamp", "quantity": 2, "price": "a lot"}]
-    rejected = [cart("41", visit_id=UNKNOWN), cart("42", visit_id=UNKNOWN), cart("43", products=price)]
+    broken = cart("43", products="none")
+    rejected = [cart("41", visit_id=UNKNOWN), cart("42", visit_id=UNKNOWN), broken]
     produce(stand.bootstrap, TOPIC, [replace(event, partition=0) for event in rejected])
     stand.type_in("optico-worker run")
     wait_until(lambda: end_offsets(stand.bootstrap, LETTERS)[0] == 3, "the letters", 30)
