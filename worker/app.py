@@ -268,7 +268,8 @@ class Worker:
             partition=partition.partition,
             offset=record.offset,
             entity=invalid.kind,
-            problem=invalid.message,
+            path=invalid.path,
+            problem=invalid.problem,
         )
 
     def _count_rebalance(self, kind: str) -> None:

@@ -71,6 +71,7 @@ def test_the_reasons_are_the_closed_sets_of_the_contract() -> None:
         "http_other",
         "bad_response",
         "invalid_api_key",
+        "rejections",
     }
     assert set(REJECTION_REASONS) == {
         "malformed_json",

@@ -116,16 +116,18 @@ def test_compressed_topics(stage: Stages, compression: Compression) -> None:
 
 
 def test_tombstones_and_emptied_carts_are_skipped_and_committed(stage: Stages) -> None:
-    """Records with nothing to send are counted, committed, and take no waiting event with them."""
+    """Records with nothing to send are counted and committed. Only an emptied cart takes what waits with it."""
     s = stage()
-    s.produce([cart("1", 3), Record(b"cart:1", None), cart("1", products=[]), Record(b"x", None)])
+    emptied = cart("2", products=[])
+    s.produce([cart("1", 3), Record(b"cart:1", None), cart("2", 4), emptied, Record(b"x", None)])
     with worker(**s.settings()) as w:
         s.wait_all_committed()
         metrics = w.metrics()
         assert w.stop() == 0
     assert metrics["events_skipped_total{entity=unknown,reason=tombstone}"] == 2
     assert metrics["events_skipped_total{entity=cart,reason=empty_products}"] == 1
-    assert version(s.held()["cart", "1"]) == 3
+    assert metrics["events_collapsed_total{entity=cart}"] == 1
+    assert {entity: version(params) for entity, params in s.held().items()} == {("cart", "1"): 3}
 
 
 def test_only_committed_transactions_are_read(stage: Stages) -> None:

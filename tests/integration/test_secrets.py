@@ -135,7 +135,7 @@ def _every_answer(seen: Seen, cluster: KafkaCluster, api: Sandbox, variables: di
     key_file.write_text(KEY)
     api.set_faults([{"id": id_, **fault} for id_, fault in FAULTS.items()])
     records = [cart(id_) for id_ in FAULTS] + [cart(f"good-{n}") for n in range(5)]
-    broken = [Record(b"broken", b'{"type":"cart","id":"1"}', (("trace", b"1"),)), Record(b"no JSON", b"{")]
+    broken = [Record(b"broken", b'{"type":"cart","visit_id":"1"}', (("trace", b"1"),)), Record(b"no JSON", b"{")]
     produce(cluster.bootstrap, "carts", [*records, *broken], **cluster.security.client())
     with worker(**variables | {"OPTICO_API_KEY": "", "OPTICO_API_KEY_FILE": str(key_file)}) as w:
         wait_until(lambda: len(api.records()) == len(records) - 4, "all that can be delivered", 60)

@@ -103,7 +103,7 @@ def test_a_letter_that_came_back_too_often_is_refused(post: Post) -> None:
         cart("1", 2),
         Record(b"cart:1", None),
         Record(b"cart:1", json.dumps(json.loads(cart("1").value or b"") | {"products": []}).encode()),
-        Record(b"cart:1", json.dumps({"type": "cart", "id": "1"}).encode()),
+        Record(b"cart:1", json.dumps({"type": "cart", "id": "1", "visit_id": "v"}).encode()),
         Record(b"cart:1", b"{"),
         Record(None, cart("1", 2).value),
     ],

@@ -35,7 +35,7 @@ def post(s: Stage, topic: TopicFactory) -> Post:
 
 @pytest.fixture
 def w(s: Stage, post: Post) -> Iterator[WorkerProcess]:
-    with worker(**s.settings(KAFKA_DLQ_TOPIC=post.letters)) as process:
+    with worker(**s.settings(KAFKA_DLQ_TOPIC=post.letters, WORKER_REJECTION_LIMIT="0")) as process:
         yield process
         assert process.stop() == 0
 
