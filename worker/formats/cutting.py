@@ -44,11 +44,6 @@ class _Size(NamedTuple):
         return fields <= self.fields and size <= self.bytes
 
 
-def fits(content: Content, limits: Limits) -> bool:
-    """Whether the request for a content is within the limits."""
-    return _fits(content.products, _room(content, limits))
-
-
 def is_small(content: Content, size: int, limits: Limits) -> bool:
     """Whether a content that was read out of so many bytes surely fits, at a fraction of the cost of `fits`.
 
