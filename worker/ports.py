@@ -208,10 +208,12 @@ class Consumer(Protocol):
 
 
 class Api(Protocol):
-    """The Cart API. Thread-safe."""
+    """The Cart API. For one event loop."""
 
-    def post(self, path: str, body: bytes) -> Outcome:
+    async def post(self, path: str, body: bytes) -> Outcome:
         """One exchange, within the deadline. Never raises; what went wrong is the outcome."""
+
+    async def close(self) -> None: ...
 
 
 class Measure(Protocol):

@@ -19,8 +19,8 @@ from structlog.testing import LogCapture
 from tests.core.machine import Tally
 from tests.core.world import BACK_AFTER, FAILURES, LATEST_LANDING, SUSPENDED, TIMED_OUT
 from tests.engine.group import LANDINGS, Group
-from tests.engine.work import CONCURRENCY
 from tests.engine.world import (
+    CONCURRENCY,
     DEADLINE,
     ENTITIES,
     LEASE,
@@ -192,7 +192,7 @@ class EngineMachine(Group):
             process.shelf.refuses = refuses
             if moves:
                 process.shelf.meanwhile = lambda: self._move(self.world.entries[-1].partition, wait=True)
-            process.postman.run()
+            process.letter_writer.run()
             process.shelf.meanwhile = lambda: None
 
     @rule(which=SEATS, fates=st.lists(st.tuples(st.sampled_from(FATES), st.sampled_from([0, 1, 3, 99])), max_size=3))
@@ -203,7 +203,7 @@ class EngineMachine(Group):
     # The group.
 
     @rule(
-        kind=st.sampled_from(["crash", "stop", "cut", "mend", "lost", "poll", "slow", "clock"]),
+        kind=st.sampled_from(["crash", "stop", "cut", "mend", "lost", "poll", "slow", "clock", "memory"]),
         which=SEATS,
         number=st.integers(0, 3),
         lands_after=LANDINGS,
@@ -225,6 +225,8 @@ class EngineMachine(Group):
             self._stop(seat, process, BACK_AFTER[number], lands_after)
         elif kind == "lost" and not seat.cut:
             self._lose(process, sorted(process.consumer.positions))
+        elif kind == "memory":
+            self._run_out_of_memory(seat, process, BACK_AFTER[number], lands_after)
         elif kind in ("cut", "mend"):
             (self._cut if kind == "cut" else self._mend)(seat)
             self.wait(LEASE if kind == "cut" and overtake else 0.0, lands_after)
@@ -232,6 +234,17 @@ class EngineMachine(Group):
         process.consumer.poll_fails, process.consumer.slow = kind == "poll", kind == "slow"
         if kind in ("crash", "lost") and overtake and lost:
             self._overtake(lost[0])
+
+    def _run_out_of_memory(self, seat: Seat, process: Process, back_after: float, lands_after: float | None) -> None:
+        """A task of the sending loop dies, and with it the process: nothing may stop in silence."""
+        process.out_of_memory = True
+        try:
+            self.one_of_each(["good"] * len(ENTITIES))
+        except MemoryError:
+            self._crash(seat, back_after, lands_after)
+        else:
+            assert process.out_of_memory, "a task died in silence"
+        process.out_of_memory = False
 
     def _stop(self, seat: Seat, process: Process, back_after: float, lands_after: float | None) -> None:
         """SIGTERM; what was left is read again by the next owner, who knows what may still land.
@@ -249,12 +262,15 @@ class EngineMachine(Group):
             for flight in list(process.flights):
                 self._answer(process, flight, outcome, LATEST_LANDING)
             outcome = outcome if lands_after == LATEST_LANDING else None
-            process.postman.run()
+            process.letter_writer.run()
             self.wait(1.0, LATEST_LANDING)
         process.commits.now(process.consumer, 5.0)
         with process.desk.outbox() as outbox:
             outbox.release(list(outbox.owned), "shutdown", self.world.now)
         self._check_accounts(process)
+        process.desk.close()
+        process.send()
+        assert process.flights or process.sender._over.done(), "the sending loop does not end"
         self._leave(seat, back_after, self.world.now)
 
     @rule(partition=st.sampled_from(PARTITIONS), wait=st.booleans())
@@ -342,7 +358,7 @@ class EngineMachine(Group):
             self.turns(1)
             for seat, process in self.alive():
                 self._take(seat)
-                process.postman.run()
+                process.letter_writer.run()
             self._deliver_all()
             if self._settled(nature):
                 return

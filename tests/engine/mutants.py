@@ -14,10 +14,10 @@ from worker.core.outbox import Outbox
 from worker.core.outcome import Outcome
 from worker.core.ownership import Partition
 from worker.engine.commits import Commits
-from worker.engine.desk import Desk
 from worker.engine.intake import Intake
 from worker.engine.rebalance import Rebalancer
 from worker.engine.sender import Sender
+from worker.engine.shared_queue import SharedQueue
 from worker.ports import Consumer, Record, UnavailableError
 
 #: What is replaced: the class, its method, and the bug's own version of it.
@@ -25,7 +25,8 @@ Plant = tuple[type, str, Callable[..., Any]]
 
 _answered, _tick, _now = Commits._answered, Commits.tick, Commits.now
 _turn, _take_in, _pause = Intake.turn, Intake._take_in, Intake._pause
-_send, _letters_written, _skip = Sender._send, Desk.letters_written, Outbox.skip
+_send, _letters_written, _skip = Sender._send, SharedQueue.letters_written, Outbox.skip
+_sender_turn = Sender._turn
 
 
 def _believed_late(self: Commits, offsets: Mapping[Partition, int], _: int, error: Exception | None) -> None:
@@ -104,12 +105,26 @@ def _emptied_forgotten(self: Outbox, partition: Partition, offset: int, skipped:
     return _skip(self, partition, offset, Skipped(skipped.reason, skipped.kind), now)
 
 
-def _key_logged(self: Sender, delivery: Delivery) -> Outcome:
+async def _key_logged(self: Sender, delivery: Delivery) -> Outcome:
     structlog.get_logger().debug("a request", key=self.key.value)
-    return _send(self, delivery)
+    return await _send(self, delivery)
 
 
-def _failed_letters_settled(self: Desk, written: list[Letter], failed: list[Letter]) -> None:
+def _wake_up_lost(_: SharedQueue) -> None:
+    return None
+
+
+def _dies_in_silence(_: Sender, __: BaseException) -> None:
+    return None
+
+
+def _settled_twice(self: Sender) -> None:
+    answered = list(self._answered)
+    _sender_turn(self)
+    self._answered[:0] = answered
+
+
+def _failed_letters_settled(self: SharedQueue, written: list[Letter], failed: list[Letter]) -> None:
     _letters_written(self, written + failed, [])
 
 
@@ -129,7 +144,10 @@ MUTANTS: Final[dict[str, Plant]] = {
     "engine-4-never-paused": (Intake, "_pause", _never_paused),
     "engine-4-taken-in-while-draining": (Intake, "turn", _taken_in_while_draining),
     "engine-6-counted-twice": (Intake, "_take_in", _first_of_a_batch_twice),
-    "engine-7-failed-letter-settled": (Desk, "letters_written", _failed_letters_settled),
+    "engine-7-failed-letter-settled": (SharedQueue, "letters_written", _failed_letters_settled),
+    "engine-loop-wake-up-lost": (SharedQueue, "_wake_sender", _wake_up_lost),
+    "engine-loop-task-dies-in-silence": (Sender, "_fail", _dies_in_silence),
+    "engine-loop-settled-twice": (Sender, "_turn", _settled_twice),
     "engine-8-key-logged": (Sender, "_send", _key_logged),
 }
 

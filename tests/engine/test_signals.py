@@ -23,7 +23,7 @@ def test_the_first_signal_to_a_worker_that_ends_by_itself_is_not_the_second(monk
     ended: list[int] = []
     monkeypatch.setattr(os, "_exit", ended.append)
     worker = Worker(load(SETTINGS))
-    worker._crew.fail("something")
+    worker._supervisor.fail("something")
     assert worker.run() == 1
     worker.on_signal(signal.SIGTERM, None)
     assert ended == []

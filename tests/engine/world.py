@@ -3,6 +3,7 @@
 All of it is the broker's, the group's and the API's own knowledge: what is right is judged by that alone.
 """
 
+import asyncio
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple, cast
@@ -12,6 +13,7 @@ import structlog
 from kafka.errors import KafkaTimeoutError
 
 from tests.core.world import LATEST_LANDING, POISON, REJECTED
+from tests.engine.loop import Aside, SimulatedLoop
 from tests.formats.events import cart, order, product, value
 from worker.adapters.kafka.dead_letters import DeadLetterTopic
 from worker.adapters.logs import Mask
@@ -24,15 +26,15 @@ from worker.core.outcome import Outcome, Result
 from worker.core.ownership import Partition
 from worker.core.rules import Rules, Settled
 from worker.engine.commits import Commits
-from worker.engine.crew import Crew
-from worker.engine.desk import Desk
+from worker.engine.dead_letter_writer import DeadLetterWriter
 from worker.engine.intake import Intake
-from worker.engine.postman import Postman
 from worker.engine.rebalance import Rebalancer
 from worker.engine.sender import Sender, encoder
+from worker.engine.shared_queue import SharedQueue, Turn
 from worker.engine.status import Status
+from worker.engine.supervisor import Supervisor
 from worker.engine.view import View
-from worker.formats import ReadConfig, read
+from worker.formats import Form, ReadConfig, read
 from worker.ports import LogEnd, Membership, TooLarge, UnavailableError
 from worker.settings.secret import ApiKey
 
@@ -46,6 +48,7 @@ POISONABLE: Final = ENTITIES[3:5]
 DEADLINE: Final = 5.0
 LEASE: Final = 14.0
 MAX_POLL_RECORDS: Final = 6
+CONCURRENCY: Final = 3
 
 Nature = Literal[
     "good", "rejected", "poison", "invalid", "malformed", "empty", "tombstone", "marker", "exhausted"
@@ -95,12 +98,13 @@ class Log:
 
 @dataclass(eq=False)
 class Flight:
-    """A request under way. `noted`: a successor would have known of it. `abandoned_at`: when its partition went."""
+    """A request in flight. `noted`: a successor would have known of it. `abandoned_at`: when its partition went."""
 
     delivery: Delivery
     entry: Entry
     deadline: float
     noted: bool
+    answer: "asyncio.Future[Outcome]"
     abandoned_at: float | None = None
     void: bool = False
 
@@ -366,30 +370,40 @@ class _Sent(NamedTuple):
 
 
 class Process:
-    """A worker as worker/app.py puts it together. `Api` and the postman's desk are its own: one thread does it all."""
+    """A worker as worker/app.py puts it together. It is its own `Api`, and one thread does it all.
 
-    def __init__(self, world: World, seat: Seat, rules: Rules, rate: float) -> None:
+    `started` is told of each request.
+    """
+
+    def __init__(
+        self, world: World, seat: Seat, rules: Rules, rate: float, started: Callable[["Process", Flight], None]
+    ) -> None:
         self.world = world
+        self.started = started
         self.flights: list[Flight] = []
         self.sent: dict[tuple[int, Entity], int] = {}
         self.assigned_at: dict[Partition, float] = {}
         self.draining = False
+        self.out_of_memory = False
         self.last_start = float("inf")
-        self.outcome: tuple[Flight, Outcome] | None = None
         self.outbox = Outbox(rules)
-        self.desk = desk = Desk(self.outbox, clock=lambda: world.now)
+        self.desk = desk = Watched(self.outbox, clock=lambda: world.now)
+        self.loop = SimulatedLoop(lambda: world.now)
         self.view = view = View(beat_at=world.now)
-        self.crew = Crew(desk, view, DEADLINE, rebalance_timeout=60.0)
-        self.status = Status(desk, view, self.crew.stalled, lambda: self.draining)
+        self.supervisor = Supervisor(desk, view, DEADLINE, rebalance_timeout=60.0)
+        self.status = Status(desk, view, self.supervisor.stalled, lambda: self.draining)
         self.metrics = Metrics(self.status.snapshot, ["carts"])
         self.commits = Commits(desk, view)
         key, config = ApiKey(KEY), ReadConfig()
         self.intake = Intake(desk, view, self.commits, read, config, rate, self._rejected, warn)
-        self.sender = Sender(desk, self, key, encoder(config), self.metrics, warn)
+        self.encode = encoder(config)
+        self.encoded: Delivery | None = None
+        self.sender = Sender(desk, self, key, self._encode, self.metrics, warn, CONCURRENCY, patience=DEADLINE)
         self.rebalancer = Rebalancer(desk, self._count_rebalance, self.commits.count)
         self.shelf = Shelf(world, Mask(lambda: key.known))
-        self.postman = Postman(cast("Desk", _OneRound(desk)), self.shelf)
+        self.letter_writer = DeadLetterWriter(cast("SharedQueue", _OneRound(desk)), self.shelf)
         self.consumer = Member(world, seat, self)
+        self.sender.start(cast("asyncio.AbstractEventLoop", self.loop), Aside())
 
     def assigned(self, partitions: list[Partition], new: list[Partition]) -> None:
         """What was given back, and had been sent of, must have its note again; it has a minute for that."""
@@ -397,38 +411,65 @@ class Process:
         self.rebalancer.assign(partitions, all_of_them=self.world.eager)
         self.assigned_at |= {p: self.world.now for p in partitions if p in new or p in free}
 
-    def post(self, path: str, body: bytes) -> Outcome:
-        """The API, which is told beforehand how it is to answer."""
-        assert self.outcome is not None
-        flight, outcome = self.outcome
+    def _encode(self, delivery: Delivery, key: str) -> Form:
+        if self.out_of_memory:
+            self.out_of_memory = False
+            raise MemoryError
+        self.encoded = delivery
+        return self.encode(delivery, key)
+
+    async def post(self, path: str, body: bytes) -> Outcome:
+        """The API. It answers when `finish` says so."""
+        assert self.encoded is not None
+        delivery = self.encoded
+        log = self.world.logs[delivery.event.owner.partition]
+        entry, answer = log.entries[delivery.event.offset], self.loop.create_future()
+        flight = Flight(delivery, entry, self.world.now + DEADLINE, log.noted, answer)
         form = dict(parse_qsl(body.decode()))
         entity = Entity("order" if path.endswith("order") else "cart", form["id"])
         assert form["key"] == KEY, "the key is missing"
         version = int(form["products[0][quantity]"])
         assert (entity, version) == (flight.entry.entity, flight.entry.version), "sent what was not taken"
+        self.started(self, flight)
+        self.flights.append(flight)
+        outcome: Outcome = await answer
         if outcome.result is Result.DELIVERED:
             self.world.holds[entity] = version
         return outcome
 
+    async def close(self) -> None:
+        pass
+
+    def send(self) -> None:
+        """The sending loop does what it has to do by now, and fails loudly."""
+        self.loop.turn()
+        if self.sender._over.done() and (error := self.sender._over.exception()) is not None:
+            raise error
+
     def finish(self, flight: Flight, outcome: Outcome) -> Settled:
-        """What `Sender.run` does once it has taken a delivery."""
-        delivery = flight.delivery
-        self.outcome = flight, outcome
-        answer = self.sender._send(delivery)
-        assert answer is outcome, "an event could not be encoded"
-        self.metrics.request(delivery.entity.kind, 0.1)
-        settled = self.desk.settle(delivery, answer)
-        self.sender._report(delivery, answer, settled)
-        return settled
+        """The API answers."""
+        self.flights.remove(flight)
+        flight.answer.set_result(outcome)
+        self.send()
+        return self.desk.settled.pop(flight.delivery)
 
     def pieces(self) -> Iterator[object]:
-        yield from (self.desk, self.outbox, self.view, self.crew, self.status, self.metrics, self.commits, self.intake)
+        yield from (
+            self.desk,
+            self.outbox,
+            self.view,
+            self.supervisor,
+            self.status,
+            self.metrics,
+            self.commits,
+            self.intake,
+        )
         yield from (
             self.sender,
             self.sender.key,
             self.rebalancer,
             self.shelf,
-            self.postman,
+            self.letter_writer,
             *self.outbox.owned.values(),
         )
 
@@ -441,10 +482,23 @@ class Process:
         self.view.rebalances[kind] += 1
 
 
-class _OneRound:
-    """The desk, as it looks to a postman that goes home after each round."""
+class Watched(SharedQueue):
+    """Keeps what became of each answer, until it is asked for."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, outbox: Outbox, clock: Callable[[], float]) -> None:
+        super().__init__(outbox, clock)
+        self.settled: dict[Delivery, Settled] = {}
+
+    def turn(self, answered: Sequence[tuple[Delivery, Outcome]], concurrency: int) -> Turn:
+        turn = super().turn(answered, concurrency)
+        self.settled |= {delivery: settled for (delivery, _), settled in zip(answered, turn.settled, strict=True)}
+        return turn
+
+
+class _OneRound:
+    """The queue, as it looks to a writer of dead letters that ends after each round."""
+
+    def __init__(self, desk: SharedQueue) -> None:
         self._desk = desk
         self._done = False
 

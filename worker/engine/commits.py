@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import structlog
 
 from worker.core.ownership import Partition
-from worker.engine.desk import Desk
+from worker.engine.shared_queue import SharedQueue
 from worker.engine.view import View
 from worker.ports import Consumer, UnavailableError
 
@@ -21,7 +21,7 @@ FAILURES_TO_WARN = 5
 
 @dataclass(slots=True)
 class Commits:
-    desk: Desk
+    desk: SharedQueue
     view: View
     _next: float = 0.0
     _failed_at: float = float("-inf")

@@ -14,8 +14,8 @@ from worker.core.outbox import Outbox
 from worker.core.ownership import Partition
 from worker.engine.backfill import Backfill
 from worker.engine.commits import Commits
-from worker.engine.desk import Desk
 from worker.engine.notices import Notices
+from worker.engine.shared_queue import SharedQueue
 from worker.engine.transactions import OpenTransactions
 from worker.engine.view import View
 from worker.formats import ReadConfig
@@ -43,7 +43,7 @@ _PAIR = 80
 class Intake:
     """`rejected` is told of each record that can't be sent. `max_requests_per_second`: the group's; 0: no limit."""
 
-    desk: Desk
+    desk: SharedQueue
     view: View
     commits: Commits
     read: Read

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 import structlog
 
 from worker.core.ownership import Partition
-from worker.engine.desk import Desk
+from worker.engine.shared_queue import SharedQueue
 
 log = structlog.get_logger(__name__)
 
@@ -14,7 +14,7 @@ class Rebalancer:
     """See `worker.ports.Rebalance`. `counted(kind)` and `committed(ok)` count; both must be quick and thread-safe."""
 
     def __init__(
-        self, desk: Desk, counted: Callable[[str], None], commit_counted: Callable[[Exception | None], None]
+        self, desk: SharedQueue, counted: Callable[[str], None], commit_counted: Callable[[Exception | None], None]
     ) -> None:
         self._desk = desk
         self._counted = counted

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from worker.core.circuit_breaker import KINDS
 from worker.core.outbox import Outbox
 from worker.core.ownership import Partition
-from worker.engine.desk import Desk
+from worker.engine.shared_queue import SharedQueue
 from worker.engine.view import View
 from worker.ports import Health, Membership, PartitionState, Snapshot
 
@@ -18,7 +18,7 @@ JOINING_IS_FINE_FOR = 60.0
 class Status:
     """`stalled` says what does not turn over any more, if anything; `draining`, whether the worker is stopping."""
 
-    desk: Desk
+    desk: SharedQueue
     view: View
     stalled: Callable[[], str | None]
     draining: Callable[[], bool]
