@@ -137,7 +137,7 @@ def test_calls_for_a_request(products: int, bound: int) -> None:
         if delivered == EVENTS:
             queue.close()
 
-    sender.measure.delivered = count  # type: ignore[method-assign]
+    sender.measure.delivered = count  # type: ignore[method-assign, assignment]
     counted = calls(sender.run) / EVENTS
     with queue.outbox() as outbox:
         assert outbox.counts.delivered.total() == EVENTS
