@@ -1,6 +1,6 @@
 """What a rebalance leaves the outbox with."""
 
-from tests.engine.test_shared_queue import PARTITION, a_queue, add
+from tests.engine.test_sending_loop import PARTITION, a_queue, add
 from worker.engine.rebalance import Rebalancer
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.brokers.tools import wait_until
 from tests.core.support import box
-from tests.engine.test_shared_queue import a_queue, add
+from tests.engine.test_sending_loop import a_queue, add
 from worker.engine import supervisor as supervisor_module
 from worker.engine.shared_queue import SharedQueue
 from worker.engine.supervisor import Supervisor

@@ -187,6 +187,20 @@ def test_a_task_does_not_die_in_silence(error: BaseException) -> None:
     assert died == [error]
 
 
+def test_want_of_memory_is_not_the_event_s_fault() -> None:
+    """It is not rejected: the process ends, and the event is read again by whoever starts next."""
+
+    def encode_too_much(_: Delivery, __: str) -> Form:
+        raise MemoryError
+
+    queue = a_queue()
+    with sending(queue, Api(), encode=encode_too_much) as died:
+        add(queue, 0, "a")
+        wait_until(lambda: died, "the end of the loop")
+    with queue.outbox() as outbox:
+        assert (outbox.unsettled, len(outbox.letters)) == (1, 0)
+
+
 def test_what_breaks_in_a_turn_ends_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise ZeroDivisionError("planted")
