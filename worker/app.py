@@ -139,6 +139,8 @@ class Worker:
             url=self._settings.optico.url,
             http_port=self._http.port,
         )
+        if self._settings.worker.rejection_limit == 0:
+            log.warning("WORKER_REJECTION_LIMIT is 0: sending goes on though the API rejects everything")
         self._supervisor.start("sender", self._sender.run)
         if (topic := self._settings.kafka.dlq_topic) is not None:
             self._supervisor.start("dead-letters", self._write_letters(topic))

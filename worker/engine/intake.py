@@ -14,7 +14,7 @@ from worker.core.outbox import Outbox
 from worker.core.ownership import Partition
 from worker.engine.backfill import Backfill
 from worker.engine.commits import Commits
-from worker.engine.notices import Notices
+from worker.engine.notices import Notices, debug
 from worker.engine.shared_queue import SharedQueue
 from worker.engine.transactions import OpenTransactions
 from worker.engine.view import View
@@ -125,6 +125,7 @@ class Intake:
         decoded = [read(record.value, config, record.timestamp) for record in records]
         noticed = self._notices.of(partition, records, decoded, config)
         kept, overtaken = collapse(decoded)
+        debug(partition, records, decoded, kept)
         now, wall_now = self.desk.clock(), time.time()
         last = records[-1].timestamp
         self.view.note_event(partition.topic, last / 1000 if last > 0 else wall_now)
