@@ -5,7 +5,6 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
 from types import FrameType
 
 import structlog
@@ -41,6 +40,8 @@ DONE, FAILED = 0, 1
 #: What a revocation waits beyond a request's deadline (s), and the time that leaving the group may take.
 REVOKE_MARGIN = 1.0
 LEAVE_WITHIN = 5.0
+#: Dead letters in one batch for their topic.
+LETTERS_AT_ONCE = 100
 #: The time between two accounts of the warnings that were held back (s).
 COUNT_INTERVAL = 10.0
 #: How long a thread may keep the interpreter from the others (s). At Python's 5 ms the intake, with a backlog to read,
@@ -84,7 +85,7 @@ class Worker:
             rejection_limit=own.rejection_limit,
             dead_letters=kafka.dlq_topic is not None,
         )
-        self._queue = queue = SharedQueue(Outbox(rules))
+        self._queue = queue = SharedQueue(Outbox(rules), letters_at_once=LETTERS_AT_ONCE if rules.dead_letters else 0)
         self._view = view = View(beat_at=queue.clock(), last_events=dict.fromkeys(kafka.topics, 0.0))
         self._stop = threading.Event()
         self._told_to_stop = False
@@ -112,7 +113,7 @@ class Worker:
             metrics,
             self._warn,
             optico.max_concurrency,
-            dead_letters=rules.dead_letters,
+            None if kafka.dlq_topic is None else self._letter_writer(kafka.dlq_topic),
             patience=LEAVE_WITHIN,
         )
         self._http = HealthServer(
@@ -142,8 +143,6 @@ class Worker:
         if self._settings.worker.rejection_limit == 0:
             log.warning("WORKER_REJECTION_LIMIT is 0: sending goes on though the API rejects everything")
         self._supervisor.start("sender", self._sender.run)
-        if (topic := self._settings.kafka.dlq_topic) is not None:
-            self._supervisor.start("dead-letters", self._write_letters(topic))
         intake = self._supervisor.start("intake", self._take_in)
         while intake.is_alive() and not self._supervisor.failed.wait(0.5):
             self._supervisor.check()
@@ -252,15 +251,8 @@ class Worker:
             failure = self._commits.now(consumer, LEAVE_WITHIN)
         return failure
 
-    def _write_letters(self, topic: str) -> Callable[[], None]:
-        def work() -> None:
-            dead_letters = DeadLetterTopic(self._settings.kafka, topic, Mask(self._settings.secrets))
-            try:
-                DeadLetterWriter(self._queue, dead_letters).run()
-            finally:
-                dead_letters.close()
-
-        return work
+    def _letter_writer(self, topic: str) -> DeadLetterWriter:
+        return DeadLetterWriter(self._queue, DeadLetterTopic(self._settings.kafka, topic, Mask(self._settings.secrets)))
 
     # What is told.
 

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor, Future
 from contextvars import Context
+from functools import partial
 from heapq import heappop, heappush
 from itertools import count
 from typing import Any
@@ -27,8 +28,12 @@ class Aside(Executor):
 class SimulatedLoop:
     """What of an event loop the sender needs. `turn` does all that is due by now."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
+    def __init__(
+        self, clock: Callable[[], float], *, holds: Callable[[Callable[..., Any]], bool] = lambda _: False
+    ) -> None:
+        self._clock, self._holds = clock, holds
+        #: Work for the executor that is held back, until somebody does it.
+        self.held: list[tuple[asyncio.Future[Any], Callable[[], Any]]] = []
         self._ready: deque[tuple[asyncio.Handle, Context | None]] = deque()
         self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
         self._order = count()
@@ -64,7 +69,10 @@ class SimulatedLoop:
 
     def run_in_executor(self, _: Executor, work: Callable[..., Any], *given: Any) -> "asyncio.Future[Any]":
         future = self.create_future()
-        future.set_result(work(*given))
+        if self._holds(work):
+            self.held.append((future, partial(work, *given)))
+        else:
+            future.set_result(work(*given))
         return future
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:

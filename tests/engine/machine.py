@@ -192,7 +192,7 @@ class EngineMachine(Group):
             process.shelf.refuses = refuses
             if moves:
                 process.shelf.meanwhile = lambda: self._move(self.world.entries[-1].partition, wait=True)
-            process.letter_writer.run()
+            process.write_letters()
             process.shelf.meanwhile = lambda: None
 
     @rule(which=SEATS, fates=st.lists(st.tuples(st.sampled_from(FATES), st.sampled_from([0, 1, 3, 99])), max_size=3))
@@ -262,7 +262,7 @@ class EngineMachine(Group):
             for flight in list(process.flights):
                 self._answer(process, flight, outcome, LATEST_LANDING)
             outcome = outcome if lands_after == LATEST_LANDING else None
-            process.letter_writer.run()
+            process.write_letters()
             self.wait(1.0, LATEST_LANDING)
         process.commits.now(process.consumer, 5.0)
         with process.desk.outbox() as outbox:
@@ -358,7 +358,7 @@ class EngineMachine(Group):
             self.turns(1)
             for seat, process in self.alive():
                 self._take(seat)
-                process.letter_writer.run()
+                process.write_letters()
             self._deliver_all()
             if self._settled(nature):
                 return

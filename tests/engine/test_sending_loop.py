@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,20 +15,25 @@ from tests.engine.test_hot_path import Accepts, Key
 from worker.core.event import Entity
 from worker.core.lane import Delivery
 from worker.core.large import LARGE
+from worker.core.letters import Letter
 from worker.core.outbox import Outbox
 from worker.core.outcome import DELIVERED, Outcome, Result
 from worker.core.ownership import Partition
 from worker.core.rules import Rules
+from worker.engine.dead_letter_writer import DeadLetterWriter
 from worker.engine.sender import Sender
 from worker.engine.shared_queue import SharedQueue
 from worker.formats import Form
+from worker.ports import UnavailableError
 
 PARTITION = Partition("carts", 0)
+REJECTED = Outcome(Result.REJECTED, "unknown_visit_id", "Unknown visit_id")
 FAILED = Outcome(Result.RETRYABLE, "http_5xx")
 
 
-def a_queue(window: float = 0.0, delay: float = 0.05) -> SharedQueue:
-    queue = SharedQueue(Outbox(Rules(lambda _: delay, window=window)))
+def a_queue(window: float = 0.0, delay: float = 0.05, *, letters: bool = False) -> SharedQueue:
+    rules = Rules(lambda _: delay, window=window, dead_letters=letters)
+    queue = SharedQueue(Outbox(rules), letters_at_once=10 if letters else 0)
     with queue.outbox() as outbox:
         outbox.assign([PARTITION], queue.clock())
         outbox.advance(PARTITION, 0, queue.clock())
@@ -75,11 +80,12 @@ def sending(
     concurrency: int = 8,
     encode: Callable[[Delivery, str], Form] = by_id,
     patience: float = 5.0,
+    letters: DeadLetterWriter | None = None,
 ) -> Iterator[list[BaseException]]:
     """A sending loop on a thread of its own; yields what it died of."""
     died: list[BaseException] = []
     ignore: Any = lambda *_, **__: None  # noqa: E731
-    sender = Sender(queue, api, Key(), encode, Accepts(), ignore, concurrency, patience=patience)
+    sender = Sender(queue, api, Key(), encode, Accepts(), ignore, concurrency, letters, patience)
 
     def run() -> None:
         try:
@@ -241,10 +247,36 @@ def test_the_loop_is_seen_to_turn() -> None:
         wait_until(lambda: queue.sender_seen_at != first, "the next one", 3)
 
 
-def test_closing_ends_the_writing_of_dead_letters() -> None:
-    queue = a_queue()
-    queue.close()
-    assert queue.take_letters() is None
+@dataclass
+class Shelf:
+    """A dead-letter topic that is away for the first `failures` batches."""
+
+    failures: int
+    written: list[Letter] = field(default_factory=list)
+
+    def write(self, letters: Sequence[Letter]) -> list[Letter]:
+        if self.failures:
+            self.failures -= 1
+            raise UnavailableError("planted")
+        self.written += letters
+        return list(letters)
+
+    def close(self) -> None: ...
+
+
+def test_dead_letters_are_written_off_the_loop_and_again_when_that_failed() -> None:
+    queue, shelf = a_queue(letters=True), Shelf(failures=2)
+    with sending(queue, Api(REJECTED), letters=DeadLetterWriter(queue, shelf)):
+        add(queue, 0, "a")
+        wait_until(lambda: shelf.written, "the letter")
+        wait_until(lambda: not _pending(queue), "its end")
+    assert [letter.id for letter in shelf.written] == ["a"]
+    assert shelf.failures == 0
+
+
+def _pending(queue: SharedQueue) -> int:
+    with queue.outbox() as outbox:
+        return outbox.pending
 
 
 def _pending_only(queue: SharedQueue) -> bool:

@@ -74,11 +74,12 @@ def test_threads_that_stay_are_named(supervisor: Supervisor) -> None:
 def test_letters_that_do_not_come_back_are_a_failure(clock: Clock) -> None:
     made = box(dead_letters=True)
     made.refuse()
-    queue = SharedQueue(made.outbox, clock)
+    queue = SharedQueue(made.outbox, clock, letters_at_once=10)
     supervisor = Supervisor(queue, View(beat_at=float("inf")), request_timeout=5.0, rebalance_timeout=60.0)
-    letters = queue.take_letters()
+    letters = queue.turn([], concurrency=1).letters
     assert letters
     clock.now += supervisor_module.LETTERS_OVERDUE + 1
+    queue.sender_seen_at = clock.now
     assert "dead letters" in str(supervisor.stalled())
     queue.letters_written(letters, [])
     assert supervisor.stalled() is None

@@ -20,7 +20,6 @@ from worker.adapters.logs import Mask
 from worker.adapters.metrics import Metrics
 from worker.core.event import Entity, Invalid
 from worker.core.lane import Delivery
-from worker.core.letters import Letter
 from worker.core.outbox import Outbox
 from worker.core.outcome import Outcome, Result
 from worker.core.ownership import Partition
@@ -388,7 +387,7 @@ class Process:
         self.last_start = float("inf")
         self.outbox = Outbox(rules)
         self.desk = desk = Watched(self.outbox, clock=lambda: world.now)
-        self.loop = SimulatedLoop(lambda: world.now)
+        self.loop = SimulatedLoop(lambda: world.now, holds=lambda work: work == self.letter_writer.write)
         self.view = view = View(beat_at=world.now)
         self.supervisor = Supervisor(desk, view, DEADLINE, rebalance_timeout=60.0)
         self.status = Status(desk, view, self.supervisor.stalled, lambda: self.draining)
@@ -398,10 +397,10 @@ class Process:
         self.intake = Intake(desk, view, self.commits, read, config, rate, self._rejected, warn)
         self.encode = encoder(config)
         self.encoded: Delivery | None = None
-        self.sender = Sender(desk, self, key, self._encode, self.metrics, warn, CONCURRENCY, patience=DEADLINE)
         self.rebalancer = Rebalancer(desk, self._count_rebalance, self.commits.count)
         self.shelf = Shelf(world, Mask(lambda: key.known))
-        self.letter_writer = DeadLetterWriter(cast("SharedQueue", _OneRound(desk)), self.shelf)
+        self.letter_writer = writer = DeadLetterWriter(desk, self.shelf)
+        self.sender = Sender(desk, self, key, self._encode, self.metrics, warn, CONCURRENCY, writer, DEADLINE)
         self.consumer = Member(world, seat, self)
         self.sender.start(cast("asyncio.AbstractEventLoop", self.loop), Aside())
 
@@ -446,6 +445,14 @@ class Process:
         if self.sender._over.done() and (error := self.sender._over.exception()) is not None:
             raise error
 
+    def write_letters(self) -> None:
+        """The dead letters that wait are written, some at once."""
+        self.send()
+        held, self.loop.held = self.loop.held, []
+        for future, work in held:
+            future.set_result(work())
+        self.send()
+
     def finish(self, flight: Flight, outcome: Outcome) -> Settled:
         """The API answers."""
         self.flights.remove(flight)
@@ -486,33 +493,13 @@ class Watched(SharedQueue):
     """Keeps what became of each answer, until it is asked for."""
 
     def __init__(self, outbox: Outbox, clock: Callable[[], float]) -> None:
-        super().__init__(outbox, clock)
+        super().__init__(outbox, clock, letters_at_once=3 if outbox.rules.dead_letters else 0)
         self.settled: dict[Delivery, Settled] = {}
 
     def turn(self, answered: Sequence[tuple[Delivery, Outcome]], concurrency: int) -> Turn:
         turn = super().turn(answered, concurrency)
         self.settled |= {delivery: settled for (delivery, _), settled in zip(answered, turn.settled, strict=True)}
         return turn
-
-
-class _OneRound:
-    """The queue, as it looks to a writer of dead letters that ends after each round."""
-
-    def __init__(self, desk: SharedQueue) -> None:
-        self._desk = desk
-        self._done = False
-
-    def take_letters(self) -> list[Letter] | None:
-        if self._done:
-            self._done = False
-            return None
-        with self._desk.outbox() as outbox:
-            letters = outbox.letters.take(self._desk.clock(), 3)
-        self._done = bool(letters)
-        return letters or None
-
-    def letters_written(self, written: list[Letter], failed: list[Letter]) -> None:
-        self._desk.letters_written(written, failed)
 
 
 def warn(event: str, *, per: str, **fields: object) -> None:

@@ -18,8 +18,10 @@ import uvloop
 
 from worker.core.lane import Delivery
 from worker.core.large import LARGE
+from worker.core.letters import Letter
 from worker.core.outcome import Outcome, Result
 from worker.core.rules import Settled
+from worker.engine.dead_letter_writer import DeadLetterWriter
 from worker.engine.reporting import Reporter, where
 from worker.engine.shared_queue import SharedQueue
 from worker.formats import Form, ReadConfig, encode
@@ -52,8 +54,9 @@ class Key(Protocol):
 
 @dataclass(slots=True)
 class Sender:
-    """`concurrency`: requests in flight, at most. `dead_letters`: rejected events are written to a topic, so they can
-    be redriven. `patience`: how long requests in flight are awaited once the queue is closed (s).
+    """`concurrency`: requests in flight, at most. `letters` writes dead letters; None: nobody does.
+
+    `patience`: how long what is in flight is awaited once the queue is closed (s).
     """
 
     queue: SharedQueue
@@ -63,30 +66,26 @@ class Sender:
     measure: Measure
     warn: Warn
     concurrency: int
-    dead_letters: bool = False
+    letters: DeadLetterWriter | None = None
     patience: float = 0.0
     _reporter: Reporter = field(init=False)
     _loop: asyncio.AbstractEventLoop = field(init=False)
     _over: "asyncio.Future[None]" = field(init=False)
-    #: For what would hold the loop: large bodies, and files.
+    #: For what would hold the loop: large bodies, files, the producer of dead letters.
     _aside: Executor = field(init=False)
-    _tasks: dict[Delivery, "asyncio.Task[None]"] = field(default_factory=dict)
+    _tasks: "dict[object, asyncio.Task[None]]" = field(default_factory=dict)
     _answered: list[tuple[Delivery, Outcome]] = field(default_factory=list)
     _turn_is_due: bool = False
     _timer: asyncio.TimerHandle | None = None
     _timer_at: float = float("inf")
-    _ending: bool = False
 
     def __post_init__(self) -> None:
-        key_file = self.key.path is not None
-        self._reporter = Reporter(self.warn, self.queue.clock, lambda: time.time(), key_file, self.dead_letters)  # noqa: PLW0108 - the state machine replaces `time`
+        of_file, redrivable = self.key.path is not None, self.letters is not None
+        self._reporter = Reporter(self.warn, self.queue.clock, lambda: time.time(), of_file, redrivable)  # noqa: PLW0108 - the state machine replaces `time`
 
     def run(self) -> None:
         """Sends until the queue is closed, on the calling thread. Raises whatever went wrong inside."""
-        with (
-            ThreadPoolExecutor(1, "aside") as aside,
-            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
-        ):
+        with ThreadPoolExecutor(2, "aside") as aside, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(self._run(aside))
 
     async def _run(self, aside: Executor) -> None:
@@ -104,21 +103,13 @@ class Sender:
         """Begins to turn on that loop. `aside` runs what would hold it."""
         self._loop, self._aside = loop, aside
         self._over = loop.create_future()
-        self.queue.on_wake(self._woken)
-        self._beat()
-
-    def _beat(self) -> None:
+        self.queue.on_wake(self._wake)
         self._turn()
-        if not self._over.done():
-            self._loop.call_later(HEARTBEAT, self._beat)
 
-    def _woken(self) -> None:
-        """Called on another thread, or on this one."""
-        try:
+    def _wake(self) -> None:
+        """Called on any thread, also when all is over."""
+        if not self._over.done():
             self._loop.call_soon_threadsafe(self._turn)
-        except RuntimeError:  # the loop has ended
-            if not self._over.done():
-                raise
 
     def _turn(self) -> None:
         answered, self._answered, self._turn_is_due = self._answered, [], False
@@ -126,24 +117,25 @@ class Sender:
             turn = self.queue.turn(answered, self.concurrency)
             for delivery in turn.started:
                 self._tasks[delivery] = self._loop.create_task(self._exchange(delivery))
+            if turn.letters and self.letters is not None:
+                self._tasks[self.letters] = self._loop.create_task(self._write(self.letters, turn.letters))
             for (delivery, outcome), settled in zip(answered, turn.settled, strict=True):
                 del self._tasks[delivery]
                 self._report(delivery, outcome, settled)
             if self.queue.closed:
                 self._end()
-            elif turn.wake_at is not None:
-                self._set_timer(turn.wake_at, turn.now)
+            else:
+                self._set_timer(turn.now, min(turn.now + HEARTBEAT, turn.wake_at))
         except BaseException as error:  # noqa: BLE001 - whatever it is, the loop must not turn on as if nothing was
             self._fail(error)
 
-    def _set_timer(self, at: float, now: float) -> None:
+    def _set_timer(self, now: float, at: float) -> None:
         """One timer; it may ring too early, when an event that was due sooner has gone meanwhile."""
-        if at >= self._timer_at or at == float("inf"):
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer_at = at
-        self._timer = self._loop.call_later(ceil((at - now) * _PER_SECOND) / _PER_SECOND, self._ring)
+        if at < self._timer_at:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer_at = at
+            self._timer = self._loop.call_later(ceil((at - now) * _PER_SECOND) / _PER_SECOND, self._ring)
 
     def _ring(self) -> None:
         self._timer, self._timer_at = None, float("inf")
@@ -161,6 +153,17 @@ class Sender:
         if not self._turn_is_due:
             self._turn_is_due = True
             self._loop.call_soon(self._turn)
+
+    async def _write(self, writer: DeadLetterWriter, letters: list[Letter]) -> None:
+        try:
+            await self._loop.run_in_executor(self._aside, writer.write, letters)
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # noqa: BLE001 - nobody awaits this task
+            self._fail(error)
+        else:
+            del self._tasks[writer]
+            self._turn()
 
     async def _send(self, delivery: Delivery) -> Outcome:
         if delivery.probe:
@@ -196,10 +199,9 @@ class Sender:
 
     def _end(self) -> None:
         """The queue is closed: what is in flight is awaited, but not for ever."""
-        if not self._tasks and not self._over.done():
-            self._over.set_result(None)
-        elif not self._ending:
-            self._ending = True
+        if not self._tasks:
+            self._give_up()
+        elif not self._over.done():
             self._loop.call_later(self.patience, self._give_up)
 
     def _give_up(self) -> None:
