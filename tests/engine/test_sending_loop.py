@@ -77,6 +77,7 @@ def by_id(delivery: Delivery, _: str) -> Form:
 def sending(
     queue: SharedQueue,
     api: Api,
+    *,
     concurrency: int = 8,
     encode: Callable[[Delivery, str], Form] = by_id,
     patience: float = 5.0,
