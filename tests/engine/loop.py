@@ -37,6 +37,7 @@ class SimulatedLoop:
         self._ready: deque[tuple[asyncio.Handle, Context | None]] = deque()
         self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
         self._order = count()
+        self._broken: list[BaseException] = []
 
     def time(self) -> float:
         return self._clock()
@@ -45,8 +46,9 @@ class SimulatedLoop:
         return False
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        """Nothing is ever told but that a task went with its process: what breaks in one, the sender tells itself."""
-        del context
+        """Of a task that went with its process nothing is to be said."""
+        if "exception" in context:
+            self._broken.append(context["exception"])
 
     def create_future(self) -> "asyncio.Future[Any]":
         return asyncio.Future(loop=self)  # type: ignore[arg-type]
@@ -82,6 +84,8 @@ class SimulatedLoop:
         for _ in range(_MOST_AT_ONCE):
             while self._timers and self._timers[0][0] < self._clock() + _GRAIN:
                 self._ready.append((heappop(self._timers)[2], None))
+            if self._broken:
+                raise self._broken[0]
             if not self._ready:
                 return
             handle, _ = self._ready.popleft()

@@ -9,7 +9,9 @@ from tests.core.support import SERVER_ERROR, A, B, box
 from tests.engine.loop import Aside, SimulatedLoop
 from tests.engine.test_hot_path import Accepts, Key
 from worker.core.lane import Delivery
+from worker.core.letters import Letter
 from worker.core.outcome import DELIVERED, Outcome
+from worker.engine.dead_letter_writer import DeadLetterWriter
 from worker.engine.reporting import FAILS_OFTEN
 from worker.engine.sender import Sender
 from worker.engine.shared_queue import SharedQueue
@@ -69,3 +71,37 @@ def test_it_is_named_long_before_its_attempts_are_used_up(dead_letters: bool) ->
 def test_its_end_is_said() -> None:
     assert sent(51, dead_letters=True)[-1]["event"] == "an event keeps failing: it becomes a dead letter"
     assert sent(51, dead_letters=False)[-1]["event"].endswith("set KAFKA_DLQ_TOPIC to have such events put aside")
+
+
+def test_letters_that_are_handed_out_before_the_loop_hears_of_the_last_ones_are_written_too() -> None:
+    """The writer gives letters back on its own thread. Another turn may come before its task goes on."""
+    made = box(dead_letters=True)
+    written: list[Letter] = []
+    loop = SimulatedLoop(lambda: made.now, holds=lambda _: True)
+    queue = SharedQueue(made.outbox, lambda: made.now, letters_at_once=1)
+    writer = DeadLetterWriter(queue, cast(Any, Takes(written)))
+    sender = Sender(queue, Poisoned(), Key(), Poisoned().encode, Accepts(), Poisoned().warn, 1, writer)
+    sender.start(cast(Any, loop), Aside())
+    for _ in range(3):
+        made.refuse()
+    made.pass_time(1.0)
+    for _ in range(3):
+        loop.turn()
+        ((future, work),) = loop.held
+        loop.held.clear()
+        work()
+        made.pass_time(1.0)
+        loop.turn()
+        future.set_result(None)
+    loop.turn()
+    assert len(written) == 3
+    assert not sender._over.done()
+
+
+class Takes:
+    def __init__(self, written: list[Letter]) -> None:
+        self._written = written
+
+    def write(self, letters: list[Letter]) -> list[Letter]:
+        self._written += letters
+        return letters

@@ -118,7 +118,7 @@ class Sender:
             for delivery in turn.started:
                 self._tasks[delivery] = self._loop.create_task(self._exchange(delivery))
             if turn.letters and self.letters is not None:
-                self._tasks[self.letters] = self._loop.create_task(self._write(self.letters, turn.letters))
+                self._tasks[turn.letters[0]] = self._loop.create_task(self._write(self.letters, turn.letters))
             for (delivery, outcome), settled in zip(answered, turn.settled, strict=True):
                 del self._tasks[delivery]
                 self._report(delivery, outcome, settled)
@@ -157,13 +157,12 @@ class Sender:
     async def _write(self, writer: DeadLetterWriter, letters: list[Letter]) -> None:
         try:
             await self._loop.run_in_executor(self._aside, writer.write, letters)
+            del self._tasks[letters[0]]
+            self._turn()
         except asyncio.CancelledError:
             raise
         except BaseException as error:  # noqa: BLE001 - nobody awaits this task
             self._fail(error)
-        else:
-            del self._tasks[writer]
-            self._turn()
 
     async def _send(self, delivery: Delivery) -> Outcome:
         if delivery.probe:
