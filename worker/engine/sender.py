@@ -97,6 +97,8 @@ class Sender:
             self.start(loop, aside)
             await self._over
         finally:
+            for task in self._tasks.values():
+                task.cancel()  # before its connection is closed, which would be taken for a failure of the API
             await self.api.close()
 
     def start(self, loop: asyncio.AbstractEventLoop, aside: Executor) -> None:
