@@ -78,6 +78,7 @@ class Worker:
         rules = Rules(
             delays(),
             window=own.collapse_window_ms / 1000,
+            call_window=own.call_collapse_window_ms / 1000,
             max_pending=own.max_pending,
             max_pending_bytes=own.max_pending_bytes,
             large_at_once=at_once(optico.max_concurrency),

@@ -25,10 +25,12 @@ class Health:
     """Whether all is well; if not, why, in words for a person.
 
     `last_events`: by topic, the time (UNIX seconds) of the last event that came since the start; 0: none did.
+    `intake_paused`: why records stay unread just now, those of calls included; that is no failure.
     """
 
     reasons: tuple[str, ...] = ()
     last_events: Mapping[str, float] | None = None
+    intake_paused: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -223,6 +225,9 @@ class Measure(Protocol):
 
     def delivered(self, kind: str, seconds: float) -> None:
         """From the event to its first acceptance by the API."""
+
+    def call_delivered(self, kind: str, seconds: float) -> None:
+        """The same, of an entity that is on a call; besides `delivered`."""
 
 
 class Warn(Protocol):

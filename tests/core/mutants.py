@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any, Final
 from unittest.mock import patch
 
+from worker.core.calls import Calls, Link
 from worker.core.circuit_breaker import Change, CircuitBreaker, CircuitBreakers
 from worker.core.event import Entity, Kind
 from worker.core.lane import Delivery, Lane, QueuedEvent, Slot
@@ -165,6 +166,35 @@ def _released_but_counted(_: Settling, event: Any) -> None:
     del event.owner.unsettled[event.offset]  # and its bytes are never given back
 
 
+def _others_starve(self: Lanes, now: float, kinds: tuple[Kind, ...]) -> Lane | None:
+    return self.first(now, kinds, urgent=True) or self.first(now, kinds)
+
+
+def _calls_passed_over(self: Lanes, now: float, kinds: tuple[Kind, ...]) -> Lane | None:
+    return self.first(now, kinds) or self.first(now, kinds, urgent=True)
+
+
+def _calls_ended_with_any_partition(self: Calls, _: tuple[str, int]) -> None:
+    self._until.clear()
+
+
+def _link_lost(self: Settling, old: QueuedEvent, new: QueuedEvent) -> None:
+    own = new.link
+    _hand_on(self, old, new)
+    if new.link is not None:
+        self.let_go(new, new.owner)
+    new.link = own
+
+
+def _link_committed_past(self: Settling, old: QueuedEvent, new: QueuedEvent) -> None:
+    _hand_on(self, old, new)
+    if new.link is not None:
+        self.let_go(new, new.owner)
+        new.link = Link(*(said and said._replace(offset=new.offset) for said in new.link))
+
+
+_hand_on = Settling._hand_on
+
 MUTANTS: Final[dict[str, Plant]] = {
     "1-committed-from-seen": (Ownership, "committable", _committed_from_seen),
     "1-no-epoch": (Ownerships, "end", _without_epoch),
@@ -189,6 +219,11 @@ MUTANTS: Final[dict[str, Plant]] = {
     "9-closed-by-a-refused-key": (CircuitBreakers, "_failed", _closed_by_a_refused_key),
     "9-probe-settles-in-rejections": (CircuitBreakers, "spares", _nobody_spared),
     "9-one-entity-probes": (Lanes, "to_probe", _probed_by_the_same_one),
+    "10-calls-starve-others": (Lanes, "due", _others_starve),
+    "10-calls-passed-over": (Lanes, "due", _calls_passed_over),
+    "10-calls-end-with-any-partition": (Calls, "end", _calls_ended_with_any_partition),
+    "10-link-lost-in-a-collapse": (Settling, "_hand_on", _link_lost),
+    "10-link-committed-past": (Settling, "_hand_on", _link_committed_past),
 }
 
 

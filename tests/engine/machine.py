@@ -16,8 +16,8 @@ from hypothesis.stateful import initialize, invariant, rule
 from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import LogCapture
 
-from tests.core.machine import Tally
-from tests.core.world import BACK_AFTER, FAILURES, LATEST_LANDING, SUSPENDED, TIMED_OUT
+from tests.core.machine import Tally, uncarried
+from tests.core.world import BACK_AFTER, CALLS, FAILURES, LATEST_LANDING, SUSPENDED, TIMED_OUT
 from tests.engine.group import LANDINGS, Group
 from tests.engine.world import (
     CONCURRENCY,
@@ -35,6 +35,7 @@ from tests.engine.world import (
 )
 from worker.adapters.health import _page
 from worker.adapters.metrics import PREFIX
+from worker.core.calls import LINK_LASTS
 from worker.core.event import Entity
 from worker.core.ownership import Partition
 from worker.core.rules import OVERHEAD, Rules
@@ -90,9 +91,9 @@ class EngineMachine(Group):
 
     # Producers, and time.
 
-    @rule(entity=st.sampled_from(ENTITIES), nature=st.sampled_from(NATURES))
-    def produce(self, entity: Entity, nature: Nature) -> None:
-        self.world.produce(entity, nature)
+    @rule(entity=st.sampled_from(ENTITIES), nature=st.sampled_from(NATURES), call_id=st.sampled_from(CALLS))
+    def produce(self, entity: Entity, nature: Nature, call_id: str | None) -> None:
+        self.world.produce(entity, nature, call_id)
 
     @rule(natures=st.lists(st.sampled_from(NATURES), min_size=len(ENTITIES), max_size=len(ENTITIES)))
     def one_of_each(self, natures: list[Nature]) -> None:
@@ -214,6 +215,7 @@ class EngineMachine(Group):
         seat = self.seats[which]
         if kind == "clock":
             self.world.skew = [-86_400.0, -11.0, 11.0, 86_400.0][number]
+            self.world.jumped = self.world.jumped or abs(self.world.skew) > LINK_LASTS / 2
         if (process := seat.process) is None:
             return
         lost = [flight.entry.entity for flight in process.flights]
@@ -367,17 +369,21 @@ class EngineMachine(Group):
         raise AssertionError(f"2, 5, 9: never at rest: {[process.outbox for _, process in self.alive()]}")
 
     def _settled(self, nature: str) -> bool:
-        left = [log.entries[log.committed] for log in self.world.logs.values() if log.committed < len(log.entries)]
+        """But for records that only wait until their link was sent by another one."""
+        owners = {partition: owner for _, process in self.alive() for partition, owner in process.outbox.owned.items()}
+        waits = {partition: uncarried(owner) for partition, owner in owners.items()}
+        left = [
+            log.entries[min(waits.get(partition, ()), default=log.committed)]
+            for partition, log in self.world.logs.items()
+            if log.committed < len(log.entries)
+        ]
         read = {
             partition: position
             for _, process in self.alive()
             for partition, position in process.consumer.positions.items()
         }
         held = [
-            self.world.logs[partition].entries[offset]
-            for _, process in self.alive()
-            for partition, owner in process.outbox.owned.items()
-            for offset in owner.unsettled
+            self.world.logs[partition].entries[offset] for partition, offsets in waits.items() for offset in offsets
         ]
         all_read = read == {partition: len(log.entries) for partition, log in self.world.logs.items()}
         return all_read and not self.world.landings and {entry.nature for entry in (*left, *held)} <= {nature}

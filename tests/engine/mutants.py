@@ -7,12 +7,15 @@ from unittest.mock import patch
 
 import structlog
 
-from worker.core.event import Skipped
+from worker.core.batch import Batch, collapse
+from worker.core.calls import Link
+from worker.core.event import Event, Invalid, Skipped
 from worker.core.lane import Delivery
 from worker.core.letters import Letter
 from worker.core.outbox import Outbox
 from worker.core.outcome import Outcome
 from worker.core.ownership import Partition
+from worker.engine import intake
 from worker.engine.commits import Commits
 from worker.engine.intake import Intake
 from worker.engine.rebalance import Rebalancer
@@ -20,8 +23,8 @@ from worker.engine.sender import Sender
 from worker.engine.shared_queue import SharedQueue
 from worker.ports import Consumer, Record, UnavailableError
 
-#: What is replaced: the class, its method, and the bug's own version of it.
-Plant = tuple[type, str, Callable[..., Any]]
+#: What is replaced: the class or module, its method or function, and the bug's own version of it.
+Plant = tuple[Any, str, Callable[..., Any] | property]
 
 _answered, _tick, _now = Commits._answered, Commits.tick, Commits.now
 _turn, _take_in, _pause = Intake.turn, Intake._take_in, Intake._pause
@@ -128,6 +131,14 @@ def _failed_letters_settled(self: SharedQueue, written: list[Letter], failed: li
     _letters_written(self, written + failed, [])
 
 
+def _links_overtaken(decoded: list[Event | Skipped | Invalid]) -> Batch:
+    return collapse([one._replace(call_id=None) if isinstance(one, Event) else one for one in decoded])
+
+
+def _link_not_sent(_: Link) -> tuple[str | None, str | None]:
+    return None, None
+
+
 MUTANTS: Final[dict[str, Plant]] = {
     "engine-1-late-answer-believed": (Commits, "_answered", _believed_late),
     "engine-1-position-committed": (Commits, "tick", _positions_committed),
@@ -149,6 +160,8 @@ MUTANTS: Final[dict[str, Plant]] = {
     "engine-loop-task-dies-in-silence": (Sender, "_fail", _dies_in_silence),
     "engine-loop-settled-twice": (Sender, "_turn", _settled_twice),
     "engine-8-key-logged": (Sender, "_send", _key_logged),
+    "engine-10-link-overtaken-in-a-batch": (intake, "collapse", _links_overtaken),
+    "engine-10-link-not-sent": (Link, "texts", property(_link_not_sent)),
 }
 
 

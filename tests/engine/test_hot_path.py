@@ -61,6 +61,8 @@ class Accepts:
 
     def delivered(self, kind: str, seconds: float) -> None: ...
 
+    def call_delivered(self, kind: str, seconds: float) -> None: ...
+
 
 def calls(work: Callable[[], object], named: str | None = None) -> int:
     """How many functions were called, Python's and C's; `named`: C's of that name only."""

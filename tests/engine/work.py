@@ -104,6 +104,8 @@ class Work(RuleBasedStateMachine):
         assert not answered or box.breakers.key.reason is None, "9: an answer must close the key's breaker"
         if answered and not spared:
             entry.answered = entry.answered or outcome is DELIVERED or not self.world.dead_letters
+            if outcome is DELIVERED or (owned and not self.world.dead_letters):
+                self.world.link_told(entry, flight.told)
             if outcome.result is Result.REJECTED and owned:
                 entry.nature = "rejected"
         else:

@@ -73,7 +73,10 @@ class Record(NamedTuple):
 
 @dataclass(eq=False)
 class Entry:
-    """A record of the log; `marker` is none, but takes an offset. `answered`: nobody needs to send it any more."""
+    """A record of the log; `marker` is none, but takes an offset. `answered`: nobody needs to send it any more.
+
+    `linked`: nobody needs to hand its link to a call on any more.
+    """
 
     partition: Partition
     entity: Entity
@@ -81,6 +84,8 @@ class Entry:
     version: int
     record: Record
     answered: bool
+    call_id: str | None = None
+    linked: bool = False
 
 
 @dataclass
@@ -97,13 +102,17 @@ class Log:
 
 @dataclass(eq=False)
 class Flight:
-    """A request in flight. `noted`: a successor would have known of it. `abandoned_at`: when its partition went."""
+    """A request in flight. `noted`: a successor would have known of it. `abandoned_at`: when its partition went.
+
+    `told`: the call that the request named.
+    """
 
     delivery: Delivery
     entry: Entry
     deadline: float
     noted: bool
     answer: "asyncio.Future[Outcome]"
+    told: str | None = None
     abandoned_at: float | None = None
     void: bool = False
 
@@ -132,6 +141,8 @@ class World:
     eager: bool
     now: float = 1000.0
     skew: float = 0.0
+    #: The clock jumped by a day: what is a day apart, nobody knows then.
+    jumped: bool = False
     logs: dict[Partition, Log] = field(default_factory=lambda: {partition: Log() for partition in PARTITIONS})
     owners: dict[Partition, Seat | None] = field(default_factory=dict)
     entries: list[Entry] = field(default_factory=list)
@@ -145,7 +156,7 @@ class World:
     def sleep(self, seconds: float) -> None:
         self.now += seconds
 
-    def produce(self, entity: Entity, nature: Nature) -> None:
+    def produce(self, entity: Entity, nature: Nature, call_id: str | None = None) -> None:
         if nature == "poison" and entity not in POISONABLE:
             nature = "good"
         if nature == "empty" and entity.kind == "order":
@@ -153,11 +164,11 @@ class World:
         partition = PARTITIONS[int(entity.id) % len(PARTITIONS)]
         version = len(self.entries) + 1
         bare = nature in ("malformed", "tombstone", "marker")
-        content = {"malformed": b'{"type": "cart", '}.get(nature) if bare else _value(entity, nature, version)
+        content = {"malformed": b'{"type": "cart", '}.get(nature) if bare else _value(entity, nature, version, call_id)
         log = self.logs[partition]
         record = Record(len(log.entries), content, str(entity).encode())
         answered = nature in ("empty", "tombstone", "marker")
-        entry = Entry(partition, entity, nature, version, record, answered)
+        entry = Entry(partition, entity, nature, version, record, answered, call_id, nature not in SENDABLE)
         log.entries.append(entry)
         self.entries.append(entry)
 
@@ -198,7 +209,16 @@ class World:
                     other.entity == entry.entity and other.nature in NEWER for other in later
                 )
                 assert entry.answered or replaced, f"1, 7: passed {entry.nature} {partition}@{entry.record.offset}"
+                newer = [other for other in later if other.entity == entry.entity]
+                excused = self.jumped or any(other.nature == "empty" or other.call_id for other in newer)
+                told = entry.call_id is None or entry.linked or excused
+                assert told, f"10: the link to a call of {partition}@{entry.record.offset} was lost"
             log.committed, log.noted = offset, partition in unclear
+
+    def link_told(self, entry: Entry, call_id: str | None) -> None:
+        """A request, or a letter, of that record said so."""
+        for other in self.logs[entry.partition].entries[: entry.record.offset + 1]:
+            other.linked = other.linked or (other.entity == entry.entity and other.call_id == call_id)
 
 
 class Member:
@@ -363,7 +383,8 @@ class _Sent(NamedTuple):
             raise KafkaTimeoutError("no acknowledgement")
         partition = Partition(self.headers["dlq.topic"].decode(), int(self.headers["dlq.partition"]))
         entry = self.shelf.world.logs[partition].entries[int(self.headers["dlq.offset"])]
-        entry.answered = True
+        entry.answered = entry.linked = True
+        self.shelf.world.link_told(entry, self.headers.get("dlq.call_id", b"").decode() or None)
         if self.headers["dlq.reason"] == b"attempts_exhausted":
             entry.nature = "exhausted"
 
@@ -429,6 +450,7 @@ class Process:
         assert form["key"] == KEY, "the key is missing"
         version = int(form["products[0][quantity]"])
         assert (entity, version) == (flight.entry.entity, flight.entry.version), "sent what was not taken"
+        flight.told = form.get("call_id")
         self.started(self, flight)
         self.flights.append(flight)
         outcome: Outcome = await answer
@@ -510,7 +532,8 @@ def leaked(text: str) -> bool:
     return any(form in text for form in KEY_FORMS)
 
 
-def _value(entity: Entity, nature: Nature, version: int) -> bytes:
+def _value(entity: Entity, nature: Nature, version: int, call_id: str | None) -> bytes:
     make = order if entity.kind == "order" else cart
     products = [] if nature == "empty" else [product(quantity=version)]
-    return value(make(id=entity.id, products=products, **({"currency": 7} if nature == "invalid" else {})))
+    link = {"call_id": int(call_id)} if call_id else {}
+    return value(make(id=entity.id, products=products, **link, **({"currency": 7} if nature == "invalid" else {})))

@@ -48,6 +48,7 @@ HELP: Mapping[str, str] = {
     "request_duration_seconds": "Time of one exchange with the API.",
     "retries_total": "Requests that will be repeated, by what was wrong.",
     "event_delivery_seconds": "Time from an event's occurrence to the API's first acceptance.",
+    "call_delivery_seconds": "The same, of carts and orders whose customer is on a call.",
     "requests_in_flight": "Requests that are under way.",
     "pending_entities": "Entities with anything unsettled, and rejected events that await their dead letter.",
     "pending_bytes": "Memory that unsettled events take, about.",
@@ -57,7 +58,7 @@ HELP: Mapping[str, str] = {
     "open_transaction_seconds": "Time for which an open transaction has held up reading at one offset; 0: none does.",
     "committed_offset": "Committed offset.",
     "assigned_partitions": "Partitions that this worker owns.",
-    "intake_paused": "1 while reading is paused for this reason.",
+    "intake_paused": "1 while reading is paused for this reason; records of calls wait with all others then.",
     "sending_paused": "1 while sending of this kind is paused for this reason.",
     "rebalances_total": "Times that partitions came or went.",
     "commits_total": "Offset commits.",
@@ -84,6 +85,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         self._requests = self._histogram("request_duration_seconds", REQUEST_BUCKETS)
         self._deliveries = self._histogram("event_delivery_seconds", DELIVERY_BUCKETS)
+        self._calls = self._histogram("call_delivery_seconds", DELIVERY_BUCKETS)
         self._delivered_at = 0.0
         self.registry.register(_Snapshots(snapshot, tuple(topics), lambda: self._delivered_at))
 
@@ -93,6 +95,9 @@ class Metrics:
     def delivered(self, kind: str, seconds: float) -> None:
         self._deliveries[kind].observe(seconds)
         self._delivered_at = time.time()
+
+    def call_delivered(self, kind: str, seconds: float) -> None:
+        self._calls[kind].observe(seconds)
 
     def exposition(self) -> bytes:
         """The metrics in Prometheus' text format."""

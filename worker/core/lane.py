@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from worker.core.calls import Link
 from worker.core.circuit_breaker import CircuitBreaker
 from worker.core.event import Entity
 
@@ -33,7 +34,8 @@ class QueuedEvent:
 
     `payload` is opaque to the core (the record itself). `read_at` is monotonic, `occurred_at` UNIX seconds.
     `entity` is None for a record that could not be decoded and only awaits its dead letter. `written_at`: when the
-    record was written to the log, by its timestamp (monotonic seconds).
+    record was written to the log, by its timestamp (monotonic seconds). `link`: to a call, with what it inherited. A
+    replaced event whose link another one carries has no payload any more, and settles with that one.
     """
 
     entity: Entity | None
@@ -44,6 +46,7 @@ class QueuedEvent:
     read_at: float
     occurred_at: float
     written_at: float = 0.0
+    link: Link | None = None
 
     @property
     def coordinates(self) -> Coordinates:
@@ -83,7 +86,8 @@ class Lane:
 
     `suspects`: what requests carried that were given up while the API may still act on them; see `suspect`.
     `answers`: this entity's own delivered or rejected requests. `token` names the lane's valid entry in the schedule,
-    0: none. `in_two_partitions`: this was counted already.
+    0: none. `in_two_partitions`: this was counted already. `on_call_until`: when its call ends (monotonic seconds).
+    `urgent`: its entry is in the schedule of those on a call.
     """
 
     entity: Entity
@@ -94,6 +98,8 @@ class Lane:
     tried_at: float | None = None
     token: int = 0
     in_two_partitions: bool = False
+    on_call_until: float = float("-inf")
+    urgent: bool = False
 
     def suspect(self, reading: Reading) -> None:
         """The API may still act on a request that carried this.
@@ -124,6 +130,7 @@ class Delivery:
     """A request to make: handed out by `Outbox.take`, to be given back to `Outbox.settle` exactly once.
 
     `breaker`: the open circuit breaker whose probe it is. `answers_before`: how many requests were answered by then.
+    `on_call`: the entity was on a call when it started.
     """
 
     event: QueuedEvent
@@ -133,6 +140,7 @@ class Delivery:
     confirming: bool
     started_at: float
     answers_before: int
+    on_call: bool = False
 
     @property
     def probe(self) -> bool:

@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from worker.core.calls import CALL_RETRY, Calls, link
 from worker.core.circuit_breaker import KINDS, CircuitBreaker, CircuitBreakers
 from worker.core.counts import Counts
 from worker.core.event import Entity, Kind, Skipped
@@ -36,6 +37,7 @@ class Outbox:
     pause: Pause = field(init=False)
     rate: Rate = field(default_factory=Rate)
     counts: Counts = field(default_factory=Counts)
+    calls: Calls = field(default_factory=Calls)
     #: Until when (monotonic seconds) nobody else can have been given our partitions. Past it nothing starts.
     lease_until: float = float("inf")
     #: How often partitions were asked back or went. What was committed before the last time says nothing any more.
@@ -70,25 +72,33 @@ class Outbox:
         occurred_at: float,
         now: float,
         age: float = 0.0,
+        call_id: str | None = None,
+        agent: str | None = None,
     ) -> bool:
         """Puts an event into its entity's lane; a waiting older one of the same partition is replaced.
 
-        `size` is the record's, in bytes; `occurred_at` UNIX seconds; `age`: seconds since the record was written.
+        `size` is the record's, in bytes; `occurred_at` UNIX seconds; `age`: seconds since the record was written;
+        `call_id` and `agent`: its link to a call.
         """
         owner = self._receive(partition, offset, now)
         if owner is None:
             return False
         event = owner.admit(payload, offset, size + OVERHEAD, now, occurred_at)
         event.entity, event.written_at = entity, now - age
+        if call_id is not None or agent is not None:
+            self._link(event, call_id, agent, now)
         self._settling.admit(event)
         lane = self._lanes.of(entity, now)
+        if self.calls.by_entity:
+            self._look_for_call(lane, now)
         slot = lane.slot_of(owner)
         if slot is not None:
             self._replace(lane, slot, event)
         else:
             if (lane.waiting or lane.in_flight is not None) and not lane.in_two_partitions:
                 self._look_for_two_partitions(lane, owner)
-            slot = Slot(event, now + self.rules.window, self._settling.answers_of_others(lane))
+            window = self._call_window if now < lane.on_call_until else self.rules.window
+            slot = Slot(event, now + window, self._settling.answers_of_others(lane))
             if lane.waiting:
                 lane.waiting.append(slot)
             else:
@@ -168,7 +178,8 @@ class Outbox:
         if breakers.closed is not KINDS:
             breaker, lane = self._probe(now)
         if lane is None and breakers.closed:
-            lane = self._lanes.due(now, breakers.closed)
+            lanes = self._lanes
+            lane = lanes.due(now, breakers.closed) if lanes.urgent else lanes.first(now, breakers.closed)
         if lane is None or not self.rate.take(now):
             return None
         if breaker is not None:
@@ -252,7 +263,12 @@ class Outbox:
     def release(self, partitions: Iterable[Partition], reason: str, now: float) -> int:
         """Lets partitions go, unsettled events and all: their next owner reads them again. Returns how many."""
         self.handovers += 1
-        return self._drop([event for partition in partitions for event in self._owners.end(partition)], reason, now)
+        partitions = list(partitions)
+        released = self._drop([one for partition in partitions for one in self._owners.end(partition)], reason, now)
+        for partition in partitions:
+            self.calls.end(partition)
+        self._lanes.end_calls(self.calls.by_entity)
+        return released
 
     def unclear(self, partitions: Iterable[Partition], now: float) -> set[Partition]:
         """Those of which a request may still take effect after we have let them go: who is next must know."""
@@ -400,6 +416,8 @@ class Outbox:
         self.handovers += 1
         new, gone = self._owners.cut(owner, end, now)
         self._drop(gone, "lost", now)
+        for event in gone:
+            self._settling.let_go(event, new)
         self._lanes.hold(new)
         return new
 
@@ -448,10 +466,30 @@ class Outbox:
 
     def _replace(self, lane: Lane, slot: Slot, event: QueuedEvent) -> None:
         """The newer event takes the waiting one's place, in the queue and in time."""
+        now, on_call = event.read_at, event.read_at < lane.on_call_until
         if slot.confirming and slot.tries == 0:
-            slot.due, slot.not_before = event.read_at + self.rules.window, 0.0
+            slot.due, slot.not_before = now + (self._call_window if on_call else self.rules.window), 0.0
+            self._lanes.replan(lane)
+        elif on_call and slot.tries:
+            slot.due = min(slot.due, max(now + CALL_RETRY, slot.not_before))
             self._lanes.replan(lane)
         self._settling.supersede(lane, slot, event)
+
+    @property
+    def _call_window(self) -> float:
+        return min(self.rules.call_window, self.rules.window)
+
+    def _link(self, event: QueuedEvent, call_id: str | None, agent: str | None, now: float) -> None:
+        """The event's record links its entity to a call, which it may be on still."""
+        event.link = link(call_id, agent, event.offset, event.written_at)
+        if event.link is not None and event.entity is not None:
+            event.size += event.link.size(event.offset)
+            self.calls.note(event.entity, event.owner.partition, event.written_at, now)
+
+    def _look_for_call(self, lane: Lane, now: float) -> None:
+        call = self.calls.by_entity.get(lane.entity)
+        if call is not None and now < call[0] and call[0] > lane.on_call_until:
+            self._lanes.on_call(lane, call[0], now + self._call_window)
 
     def _look_for_two_partitions(self, lane: Lane, owner: Ownership) -> None:
         """Its states are sent in the order in which they are due, and not as they were produced."""

@@ -9,12 +9,14 @@ from sys import getsizeof
 import structlog
 
 from worker.core.batch import collapse
+from worker.core.calls import CallShare
 from worker.core.event import Event, Invalid, Skipped
 from worker.core.outbox import Outbox
 from worker.core.ownership import Partition
 from worker.engine.backfill import Backfill
 from worker.engine.commits import Commits
 from worker.engine.notices import Notices, debug
+from worker.engine.redriven import take_over_links
 from worker.engine.shared_queue import SharedQueue
 from worker.engine.transactions import OpenTransactions
 from worker.engine.view import View
@@ -59,6 +61,7 @@ class Intake:
     _held_up: bool = False
     _join_told: bool = False
     _notices: Notices = field(default_factory=Notices)
+    _call_share: CallShare = field(default_factory=CallShare)
 
     def __post_init__(self) -> None:
         self.config = replace(self.config, keeps_content=False)
@@ -123,9 +126,11 @@ class Intake:
             self._backfill.read(partition, records[0])
         read, config = self.read, self.config.for_topic(partition.topic)
         decoded = [read(record.value, config, record.timestamp) for record in records]
+        take_over_links(records, decoded)
         noticed = self._notices.of(partition, records, decoded, config)
-        kept, overtaken = collapse(decoded)
+        kept, overtaken, events, calls = collapse(decoded)
         debug(partition, records, decoded, kept)
+        self._tell_of_calls(self._call_share.add(events, calls))
         now, wall_now = self.desk.clock(), time.time()
         last = records[-1].timestamp
         self.view.note_event(partition.topic, last / 1000 if last > 0 else wall_now)
@@ -148,6 +153,8 @@ class Intake:
                         occurred_at=_occurred_at(record, one, wall_now),
                         now=now,
                         age=wall_now - record.timestamp / 1000 if record.timestamp > 0 else 0.0,
+                        call_id=one.call_id,
+                        agent=one.agent,
                     )
                 elif isinstance(one, Skipped):
                     outbox.skip(partition, record.offset, one, now)
@@ -158,6 +165,14 @@ class Intake:
             self._notices.in_two_partitions(split)
         if given_up is not None:
             _warn_of_another_log(partition, records[0].offset, given_up)
+
+    def _tell_of_calls(self, share: float | None) -> None:
+        if share is not None:
+            log.warning(
+                "most events are linked to a call, so putting calls first means nothing",
+                share=round(share, 2),
+                remedy="let the shop set call_id and agent only while the customer is on the phone",
+            )
 
     def _refuse(self, outbox: Outbox, partition: Partition, record: Record, invalid: Invalid, now: float) -> None:
         taken = outbox.refuse(

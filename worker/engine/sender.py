@@ -195,7 +195,10 @@ class Sender:
 
     def _report(self, delivery: Delivery, outcome: Outcome, settled: Settled) -> None:
         if settled.first:
-            self.measure.delivered(delivery.entity.kind, max(0.0, time.time() - delivery.event.occurred_at))
+            seconds = max(0.0, time.time() - delivery.event.occurred_at)
+            self.measure.delivered(delivery.entity.kind, seconds)
+            if delivery.on_call:
+                self.measure.call_delivered(delivery.entity.kind, seconds)
         self._reporter.request(delivery, outcome, settled)
 
     def _end(self) -> None:
@@ -218,7 +221,8 @@ def encoder(config: ReadConfig) -> Encode:
     """What makes the request of a delivery, given the key. Ids get the prefix of the record's topic."""
 
     def of(delivery: Delivery, key: str) -> Form:
-        topic = delivery.event.owner.partition.topic
-        return encode(delivery.event.payload.value, config.for_topic(topic), key)
+        event = delivery.event
+        link = None if event.link is None else event.link.texts
+        return encode(event.payload.value, config.for_topic(event.owner.partition.topic), key, link)
 
     return of

@@ -47,7 +47,7 @@ class Status:
         return Health(() if stalled is None else (stalled,))
 
     def readyz(self) -> Health:
-        return Health(tuple(self._not_ready()), self.view.last_events)
+        return Health(tuple(self._not_ready()), self.view.last_events, tuple(sorted(self.view.paused)))
 
     def _not_ready(self) -> list[str]:
         reasons = []

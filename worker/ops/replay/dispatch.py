@@ -1,6 +1,7 @@
 """Sends what a replay hands out, by the worker's own parts: outbox, gate, retries, rate, sending loop."""
 
 import threading
+import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -100,7 +101,7 @@ class Dispatch:
         """See `Numbers`, here and below."""
         now = self.clock()
         with self._queue.outbox() as outbox:
-            self._numbers.send(outbox, states, now)
+            self._numbers.send(outbox, states, now, time.time())
 
     def answers(self) -> list[Answer]:
         """What came since the last call. Raises FatalError if the sender died."""
@@ -128,7 +129,8 @@ class Dispatch:
 
     def _encode(self, delivery: Delivery, key: str) -> Form:
         state: State = delivery.event.payload
-        return encode(state.value, self._reading.for_topic(state.at.topic), key)
+        link = None if delivery.event.link is None else delivery.event.link.texts
+        return encode(state.value, self._reading.for_topic(state.at.topic), key, link)
 
     def _run(self) -> None:
         try:
@@ -163,4 +165,7 @@ class _Unmeasured:
         pass
 
     def delivered(self, kind: str, seconds: float) -> None:
+        pass
+
+    def call_delivered(self, kind: str, seconds: float) -> None:
         pass
