@@ -35,6 +35,8 @@ Encode = Callable[[Delivery, str], Form]
 HEARTBEAT: Final = 1.0
 #: The loop's timers count in whole milliseconds.
 _PER_SECOND: Final = 1000
+#: What a difference of two times may be off (ms).
+_ROUNDING: Final = 1e-6
 
 
 class Key(Protocol):
@@ -137,7 +139,8 @@ class Sender:
             if self._timer is not None:
                 self._timer.cancel()
             self._timer_at = at
-            self._timer = self._loop.call_later(ceil((at - now) * _PER_SECOND) / _PER_SECOND, self._ring)
+            wait = ceil((at - now) * _PER_SECOND - _ROUNDING) / _PER_SECOND
+            self._timer = self._loop.call_later(wait, self._ring)
 
     def _ring(self) -> None:
         self._timer, self._timer_at = None, float("inf")
