@@ -15,6 +15,7 @@ from kafka.consumer.fetcher import CompletedFetch, Fetcher
 from kafka.consumer.subscription_state import SubscriptionState
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
+from tests.engine.test_hot_path import calls
 from worker.adapters.kafka.bounded_fetch import BoundedFetcher
 from worker.adapters.kafka.incremental_fetch import IncrementalFetcher, Session
 from worker.adapters.kafka.partition_changes import Changes, TrackedState, TrackedSubscription
@@ -24,6 +25,7 @@ PARTITIONS: Final = [TopicPartition("carts", number) for number in range(5)]
 NODES: Final = [1, 2]
 SESSION_LOST: Final = 70
 NUMBERS = st.integers(0, len(PARTITIONS) - 1)
+ACTS = st.sampled_from(["seek", "pause", "resume", "reset", "validate", "valid", "revoke", "read"])
 
 
 class Cluster:
@@ -72,6 +74,7 @@ class FetchMachine(RuleBasedStateMachine):
         self.held: dict[int, dict[TopicPartition, Any]] = {node: {} for node in NODES}
         self.ids, self.full = dict.fromkeys(NODES, 0), dict.fromkeys(NODES, False)
         self.assign(PARTITIONS)
+        self.poll(["answer"] * 2)
 
     def states(self) -> list[tuple[TopicPartition, TrackedState]]:
         return list(self.subscription.assignment.items())
@@ -148,7 +151,11 @@ class FetchMachine(RuleBasedStateMachine):
     def meet_a_batch_that_is_too_large(self, number: int) -> None:
         self.fetcher._leave(PARTITIONS[number], BatchTooLargeError(0, 3))
 
-    @rule(seconds=st.sampled_from([0.5, 5.0, 61.0]), node=st.sampled_from(NODES), wait=st.sampled_from([0.0, 1.0]))
+    @rule(
+        seconds=st.sampled_from([0.5, 5.0, 61.0]),
+        node=st.sampled_from(NODES),
+        wait=st.sampled_from([0.0, 0.0, 0.0, 1.0]),
+    )
     def wait(self, seconds: float, node: int, wait: float) -> None:
         self.clock += seconds
         self.waits[node] = wait
@@ -216,6 +223,27 @@ class FetchMachine(RuleBasedStateMachine):
             responses=[SimpleNamespace(topic="carts", partitions=told)],
         )
         assert session.handle_response(response) == (answer != "lost")
+
+    @rule(number=NUMBERS, first=ACTS, second=ACTS, seconds=st.sampled_from([0.0, 21.0]))
+    def change_and_poll(self, number: int, first: str, second: str, seconds: float) -> None:
+        """Each change alone between two requests."""
+        for act in (first, second):
+            self.change(number, act)
+            self.clock += seconds
+            self.poll(["answer"] * 2)
+
+    @rule(number=NUMBERS, node=st.sampled_from(NODES), epoch=st.integers(0, 3), told=st.booleans())
+    def move_and_poll(self, number: int, node: int, epoch: int, told: bool) -> None:
+        self.leader(number, node, epoch, told)
+        self.poll(["answer"] * 2)
+
+    @rule(number=NUMBERS, node=st.sampled_from(NODES), seconds=st.integers(1, 20))
+    def follow_and_poll(self, number: int, node: int, seconds: int) -> None:
+        """And once more when it is over."""
+        self.follower(number, node, seconds)
+        for _ in range(2):
+            self.poll(["answer"] * 2)
+            self.clock += seconds
 
     @invariant()
     def what_is_known_from_changes_is_what_a_look_at_all_finds(self) -> None:
@@ -293,3 +321,36 @@ def test_the_machine_finds_a_planted_bug(name: str) -> None:
 def _run() -> None:
     for number in range(1, 5):
         run_state_machine_as_test(seed(number)(FetchMachine), settings=profile(200, phases=[Phase.generate]))
+
+
+def _calls_of_an_idle_poll(partitions: int) -> tuple[int, int]:
+    """Functions called in what a poll asks and sends while nothing comes: with a request, and while it is under way."""
+    machine = FetchMachine()
+    with patch(f"{__name__}.PARTITIONS", [TopicPartition("carts", number) for number in range(partitions)]):
+        machine.start(sessions=True)
+        machine.assign(PARTITIONS)
+        machine.subscription.seek(PARTITIONS[4], 0)
+        for _ in range(3):
+            machine.poll(["answer", "answer"])
+
+    def poll() -> None:
+        subscription, fetcher = machine.subscription, machine.fetcher
+        assert subscription.has_all_fetch_positions()
+        assert not subscription.partitions_needing_reset()
+        fetcher.maybe_validate_positions()
+        assert not subscription.partitions_needing_validation()
+        requests = fetcher._create_fetch_requests()
+        fetcher._nodes_with_pending_fetch_requests.update(requests)
+        assert not any(request.topics or request.forgotten_topics_data for request, _ in requests.values())
+
+    poll()
+    for session in machine.fetcher._session_handlers.values():
+        session.next_metadata = session.next_metadata.next_incremental()
+    machine.fetcher._nodes_with_pending_fetch_requests.clear()
+    return calls(poll), calls(poll)
+
+
+def test_a_poll_costs_the_same_however_many_partitions_are_idle() -> None:
+    few, many = _calls_of_an_idle_poll(10), _calls_of_an_idle_poll(2000)
+    assert many == few
+    assert few[0] < 180, few
