@@ -22,7 +22,7 @@ Plant = tuple[type, str, Callable[..., Any]]
 
 _empty = Outbox._empty
 _end, _add, _assign, _plan = Ownerships.end, Outbox.add, Outbox.assign, Lanes.plan
-_failed = CircuitBreakers._failed
+_failed, _advance = CircuitBreakers._failed, Outbox.advance
 
 
 def _committed_from_seen(self: Ownership) -> int | None:
@@ -149,6 +149,16 @@ def _dropped_when_retained(self: Outbox, partitions: list[Partition], now: float
     return [partition for partition in new if partition not in self.owned]
 
 
+def _forgotten_before_it_is_committed(self: Ownerships) -> None:
+    for owner in [owner for owner in self.active if owner.noted and not owner.catching_up and not owner.unsettled]:
+        del self.active[owner]
+
+
+def _moved_without_a_mark(self: Outbox, partition: Partition, position: int, now: float) -> int | None:
+    with patch.object(Ownerships, "touch", lambda *_: None):
+        return _advance(self, partition, position, now)
+
+
 def _replaced_across_partitions(self: Lane, _: Ownership) -> Slot | None:
     return self.waiting[0] if self.waiting else None
 
@@ -181,6 +191,8 @@ MUTANTS: Final[dict[str, Plant]] = {
     "3-older-after-newer": (Outbox, "add", _the_last_one_first),
     "4-bounds-ignored": (Outbox, "full", _bounds_ignored),
     "4-bytes-not-given-back": (Settling, "_finish", _released_but_counted),
+    "5-forgotten-before-it-is-committed": (Ownerships, "forget_resting", _forgotten_before_it_is_committed),
+    "5-moved-without-a-mark": (Outbox, "advance", _moved_without_a_mark),
     "7-settled-without-letter": (Settling, "reject", _settled_without_letter),
     "9-attempt-counted-by-a-probe": (Settling, "_count_attempt", _counted_by_probes),
     "9-attempt-counted-by-an-outage": (Settling, "_count_attempt", _counted_by_outages),

@@ -24,7 +24,7 @@ from worker.ports import Consumer, Record, UnavailableError
 Plant = tuple[type, str, Callable[..., Any]]
 
 _answered, _tick, _now = Commits._answered, Commits.tick, Commits.now
-_turn, _take_in, _pause = Intake.turn, Intake._take_in, Intake._pause
+_turn, _take_in, _pause, _advance = Intake.turn, Intake._take_in, Intake._pause, Intake._advance
 _send, _letters_written, _skip = Sender._send, Desk.letters_written, Outbox.skip
 
 
@@ -91,6 +91,11 @@ def _first_of_a_batch_twice(self: Intake, partition: Partition, records: list[Re
             outbox.overtaken(partition, "cart", 1)
 
 
+def _positions_of_what_has_records_only(self: Intake, consumer: Consumer) -> None:
+    with patch.object(consumer, "moved", list):
+        _advance(self, consumer)
+
+
 def _lease_for_ever(self: Intake, _: float, __: float) -> None:
     with self.desk.outbox() as outbox:
         outbox.lease_until = float("inf")
@@ -128,6 +133,7 @@ MUTANTS: Final[dict[str, Plant]] = {
     "engine-3-never-suspended": (Rebalancer, "suspend", _never_suspended),
     "engine-4-never-paused": (Intake, "_pause", _never_paused),
     "engine-4-taken-in-while-draining": (Intake, "turn", _taken_in_while_draining),
+    "engine-5-moves-without-a-record-ignored": (Intake, "_advance", _positions_of_what_has_records_only),
     "engine-6-counted-twice": (Intake, "_take_in", _first_of_a_batch_twice),
     "engine-7-failed-letter-settled": (Desk, "letters_written", _failed_letters_settled),
     "engine-8-key-logged": (Sender, "_send", _key_logged),
