@@ -22,7 +22,7 @@ Plant = tuple[type, str, Callable[..., Any]]
 
 _empty = Outbox._empty
 _end, _add, _assign, _plan = Ownerships.end, Outbox.add, Outbox.assign, Lanes.plan
-_failed, _advance = CircuitBreakers._failed, Outbox.advance
+_failed = CircuitBreakers._failed
 
 
 def _committed_from_seen(self: Ownership) -> int | None:
@@ -154,11 +154,6 @@ def _forgotten_before_it_is_committed(self: Ownerships) -> None:
         del self.active[owner]
 
 
-def _moved_without_a_mark(self: Outbox, partition: Partition, position: int, now: float) -> int | None:
-    with patch.object(Ownerships, "touch", lambda *_: None):
-        return _advance(self, partition, position, now)
-
-
 def _replaced_across_partitions(self: Lane, _: Ownership) -> Slot | None:
     return self.waiting[0] if self.waiting else None
 
@@ -192,7 +187,6 @@ MUTANTS: Final[dict[str, Plant]] = {
     "4-bounds-ignored": (Outbox, "full", _bounds_ignored),
     "4-bytes-not-given-back": (Settling, "_finish", _released_but_counted),
     "5-forgotten-before-it-is-committed": (Ownerships, "forget_resting", _forgotten_before_it_is_committed),
-    "5-moved-without-a-mark": (Outbox, "advance", _moved_without_a_mark),
     "7-settled-without-letter": (Settling, "reject", _settled_without_letter),
     "9-attempt-counted-by-a-probe": (Settling, "_count_attempt", _counted_by_probes),
     "9-attempt-counted-by-an-outage": (Settling, "_count_attempt", _counted_by_outages),

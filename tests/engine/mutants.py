@@ -12,7 +12,7 @@ from worker.core.lane import Delivery
 from worker.core.letters import Letter
 from worker.core.outbox import Outbox
 from worker.core.outcome import Outcome
-from worker.core.ownership import Partition
+from worker.core.ownership import Ownerships, Partition
 from worker.engine.commits import Commits
 from worker.engine.desk import Desk
 from worker.engine.intake import Intake
@@ -25,7 +25,7 @@ Plant = tuple[type, str, Callable[..., Any]]
 
 _answered, _tick, _now = Commits._answered, Commits.tick, Commits.now
 _turn, _take_in, _pause, _advance = Intake.turn, Intake._take_in, Intake._pause, Intake._advance
-_send, _letters_written, _skip = Sender._send, Desk.letters_written, Outbox.skip
+_send, _letters_written, _skip, _moved = Sender._send, Desk.letters_written, Outbox.skip, Outbox.advance
 
 
 def _believed_late(self: Commits, offsets: Mapping[Partition, int], _: int, error: Exception | None) -> None:
@@ -96,6 +96,11 @@ def _positions_of_what_has_records_only(self: Intake, consumer: Consumer) -> Non
         _advance(self, consumer)
 
 
+def _moved_without_a_mark(self: Outbox, partition: Partition, position: int, now: float) -> int | None:
+    with patch.object(Ownerships, "touch", lambda *_: None):
+        return _moved(self, partition, position, now)
+
+
 def _lease_for_ever(self: Intake, _: float, __: float) -> None:
     with self.desk.outbox() as outbox:
         outbox.lease_until = float("inf")
@@ -134,6 +139,7 @@ MUTANTS: Final[dict[str, Plant]] = {
     "engine-4-never-paused": (Intake, "_pause", _never_paused),
     "engine-4-taken-in-while-draining": (Intake, "turn", _taken_in_while_draining),
     "engine-5-moves-without-a-record-ignored": (Intake, "_advance", _positions_of_what_has_records_only),
+    "engine-5-moved-without-a-mark": (Outbox, "advance", _moved_without_a_mark),
     "engine-6-counted-twice": (Intake, "_take_in", _first_of_a_batch_twice),
     "engine-7-failed-letter-settled": (Desk, "letters_written", _failed_letters_settled),
     "engine-8-key-logged": (Sender, "_send", _key_logged),
