@@ -173,6 +173,9 @@ class Consumer(Protocol):
     def position(self, partition: Partition) -> int | None:
         """The next offset to read, as far as the client knows one. Does not block."""
 
+    def moved(self) -> Collection[Partition]:
+        """Partitions whose position may have changed since the last call, new ones among them. Does not block."""
+
     def pause(self, paused: bool) -> None:
         """Stops, or goes on, reading all partitions that are assigned now. Does not block."""
 

@@ -65,6 +65,25 @@ class Tally:
 TALLY = Tally()
 
 
+def check_active(box: Outbox) -> None:
+    """What the outbox knows from the partitions that have changed is what a look at all of them finds."""
+    owners = box.owned.values()
+    due = {
+        owner.partition: offset
+        for owner in owners
+        if (offset := owner.committable()) is not None and (offset != owner.committed or not owner.noted)
+    }
+    assert box.committable() == due, "5: what is to be committed"
+    assert box.unnoted() == any(not owner.noted and owner.position is not None for owner in owners), "2: markers"
+    assert box.unsettled == sum(len(owner.unsettled) for owner in owners), "6: the sum"
+    assert box.uncommitted() == sum(owner.uncommitted() for owner in owners), "5: what is read again"
+    read_at = [event.read_at for owner in owners for event in owner.unsettled.values()]
+    assert box.oldest_read_at() == min(read_at, default=None), "the oldest"
+    assert set(box.without_position()) == {owner.partition for owner in owners if owner.position is None}
+    overlooked = {owner.partition for owner in owners if not owner.at_rest} - {o.partition for o in box._owners.active}
+    assert not overlooked, f"not at rest, and nobody looks: {overlooked}"
+
+
 class OutboxMachine(RuleBasedStateMachine):
     dead_letters: ClassVar[bool] = False
 
@@ -608,6 +627,10 @@ class OutboxMachine(RuleBasedStateMachine):
         assert box.pending_bytes == sum(event.size for event in held), "4: bytes"
         for owner in box.owned.values():
             assert all(one < next_ for one, next_ in pairwise(owner.unsettled)), "the first must be the smallest"
+
+    @invariant()
+    def what_is_asked_of_active_partitions_only_is_true_of_all(self) -> None:
+        check_active(self.outbox)
 
     @invariant()
     def what_is_in_flight_is_what_was_taken(self) -> None:

@@ -150,6 +150,11 @@ def _dropped_when_retained(self: Outbox, partitions: list[Partition], now: float
     return [partition for partition in new if partition not in self.owned]
 
 
+def _forgotten_before_it_is_committed(self: Ownerships) -> None:
+    for owner in [owner for owner in self.active if owner.noted and not owner.catching_up and not owner.unsettled]:
+        del self.active[owner]
+
+
 def _replaced_across_partitions(self: Lane, _: Ownership) -> Slot | None:
     return self.waiting[0] if self.waiting else None
 
@@ -211,6 +216,7 @@ MUTANTS: Final[dict[str, Plant]] = {
     "3-older-after-newer": (Outbox, "add", _the_last_one_first),
     "4-bounds-ignored": (Outbox, "full", _bounds_ignored),
     "4-bytes-not-given-back": (Settling, "_finish", _released_but_counted),
+    "5-forgotten-before-it-is-committed": (Ownerships, "forget_resting", _forgotten_before_it_is_committed),
     "7-settled-without-letter": (Settling, "reject", _settled_without_letter),
     "9-attempt-counted-by-a-probe": (Settling, "_count_attempt", _counted_by_probes),
     "9-attempt-counted-by-an-outage": (Settling, "_count_attempt", _counted_by_outages),

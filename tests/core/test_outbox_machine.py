@@ -23,6 +23,6 @@ def test_the_machines_find_a_planted_bug(mutant: str) -> None:
 
 
 def _run(machines: Sequence[type[OutboxMachine]]) -> None:
-    for number in range(1, 5):
+    for number in range(1, 9):
         for machine in machines:
             run_state_machine_as_test(seed(number)(machine), settings=profile(200, 60, phases=[Phase.generate]))

@@ -14,7 +14,7 @@ from worker.core.lane import Delivery
 from worker.core.letters import Letter
 from worker.core.outbox import Outbox
 from worker.core.outcome import Outcome
-from worker.core.ownership import Partition
+from worker.core.ownership import Ownerships, Partition
 from worker.engine import intake
 from worker.engine.commits import Commits
 from worker.engine.intake import Intake
@@ -27,8 +27,8 @@ from worker.ports import Consumer, Record, UnavailableError
 Plant = tuple[Any, str, Callable[..., Any] | property]
 
 _answered, _tick, _now = Commits._answered, Commits.tick, Commits.now
-_turn, _take_in, _pause = Intake.turn, Intake._take_in, Intake._pause
-_send, _letters_written, _skip = Sender._send, SharedQueue.letters_written, Outbox.skip
+_turn, _take_in, _pause, _advance = Intake.turn, Intake._take_in, Intake._pause, Intake._advance
+_send, _letters_written, _skip, _moved = Sender._send, SharedQueue.letters_written, Outbox.skip, Outbox.advance
 _sender_turn = Sender._turn
 
 
@@ -95,6 +95,16 @@ def _first_of_a_batch_twice(self: Intake, partition: Partition, records: list[Re
             outbox.overtaken(partition, "cart", 1)
 
 
+def _positions_of_what_has_records_only(self: Intake, consumer: Consumer) -> None:
+    with patch.object(consumer, "moved", list):
+        _advance(self, consumer)
+
+
+def _moved_without_a_mark(self: Outbox, partition: Partition, position: int, now: float) -> int | None:
+    with patch.object(Ownerships, "touch", lambda *_: None):
+        return _moved(self, partition, position, now)
+
+
 def _lease_for_ever(self: Intake, _: float, __: float) -> None:
     with self.desk.outbox() as outbox:
         outbox.lease_until = float("inf")
@@ -154,6 +164,8 @@ MUTANTS: Final[dict[str, Plant]] = {
     "engine-3-never-suspended": (Rebalancer, "suspend", _never_suspended),
     "engine-4-never-paused": (Intake, "_pause", _never_paused),
     "engine-4-taken-in-while-draining": (Intake, "turn", _taken_in_while_draining),
+    "engine-5-moves-without-a-record-ignored": (Intake, "_advance", _positions_of_what_has_records_only),
+    "engine-5-moved-without-a-mark": (Outbox, "advance", _moved_without_a_mark),
     "engine-6-counted-twice": (Intake, "_take_in", _first_of_a_batch_twice),
     "engine-7-failed-letter-settled": (SharedQueue, "letters_written", _failed_letters_settled),
     "engine-loop-wake-up-lost": (SharedQueue, "_wake_sender", _wake_up_lost),

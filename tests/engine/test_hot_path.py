@@ -6,7 +6,7 @@ the commit why it must be so, with `make bench` before and after.
 
 import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import Any, NamedTuple
 
@@ -24,6 +24,7 @@ from worker.engine.sender import Sender, encoder
 from worker.engine.shared_queue import SharedQueue
 from worker.engine.view import View
 from worker.formats import ReadConfig, encode, read
+from worker.ports import LogEnd, Membership
 from worker.sandbox.api import Sandbox
 
 PARTITION = Partition("carts", 0)
@@ -144,6 +145,81 @@ def test_calls_for_a_request(products: int, bound: int) -> None:
     with queue.outbox() as outbox:
         assert outbox.counts.delivered.total() == EVENTS
     assert counted < bound, counted
+
+
+class Idle:
+    """A member with so many partitions, of which nothing is to be read but what is put into `batches`."""
+
+    def __init__(self, partitions: int) -> None:
+        self.positions = {Partition("carts", number): 0 for number in range(partitions)}
+        self.batches: dict[Partition, list[Kept]] = {}
+        self._moved = list(self.positions)
+        self._asked: list[Partition] = []
+
+    def poll(self, timeout: float) -> dict[Partition, list[Kept]]:
+        assert timeout
+        batches, self.batches = self.batches, {}
+        for partition, records in batches.items():
+            self.positions[partition] += len(records)
+            self._moved.append(partition)
+        return batches
+
+    def position(self, partition: Partition) -> int:
+        return self.positions[partition]
+
+    def moved(self) -> list[Partition]:
+        moved, self._moved = self._moved, []
+        return moved
+
+    def request_ends(self, partitions: Iterable[Partition]) -> None:
+        self._asked = list(partitions)
+
+    def ends(self) -> dict[Partition, LogEnd]:
+        asked, self._asked = self._asked, []
+        return {partition: LogEnd(self.positions[partition], self.positions[partition]) for partition in asked}
+
+    def commit(self, offsets: dict[Partition, int], done: Callable[[None], None]) -> None:
+        assert offsets
+        done(None)
+
+    def pause(self, paused: bool) -> None:
+        assert not paused
+
+    too_large = dict[Partition, Any]
+    without_offset = missing_topics = list[Any]
+    partitions, lease_until = (lambda self: len(self.positions)), (lambda _: float("inf"))
+    membership = lambda _: Membership.STABLE  # noqa: E731
+
+
+def turns_of_an_idle_worker(partitions: int) -> tuple[int, int]:
+    """Calls of a turn in which nothing comes, and of one in which an event does."""
+    now = [1000.0]
+    desk = SharedQueue(Outbox(Rules(lambda _: 1.0, window=0.0, max_pending=50_000, dead_letters=False)), lambda: now[0])
+    view = View(beat_at=0.0)
+    never: Any = lambda *_, **__: pytest.fail("nothing is to be warned of")  # noqa: E731
+    intake = Intake(desk, view, Commits(desk, view), read, ReadConfig(), 0.0, never, never)
+    member: Any = Idle(partitions)
+    with desk.outbox() as outbox:
+        outbox.assign(member.positions, now[0])
+    for _ in range(3):  # positions, ends and markers become known
+        intake.turn(member)
+        now[0] += 2.0
+    intake.turn(member)
+    with desk.outbox() as outbox:
+        assert not outbox.committable()
+        assert len(outbox.owned) == len(view.ends) == partitions
+    idle = calls(lambda: intake.turn(member))
+    member.batches = {Partition("carts", partitions - 1): records(1)[:1]}
+    busy = calls(lambda: intake.turn(member))
+    with desk.outbox() as outbox:
+        assert outbox.counts.consumed.total() == outbox.pending == 1
+    return idle, busy
+
+
+def test_a_turn_costs_the_same_however_many_partitions_are_idle() -> None:
+    few, many = turns_of_an_idle_worker(10), turns_of_an_idle_worker(2000)
+    assert many == few
+    assert few[0] < 175, few
 
 
 def test_a_short_answer_takes_one_read() -> None:

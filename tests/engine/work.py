@@ -2,6 +2,7 @@
 
 from hypothesis.stateful import RuleBasedStateMachine
 
+from tests.core.machine import check_active
 from tests.core.world import FAILURES
 from tests.engine.world import CONCURRENCY, LEASE, NATURAL, Flight, Process, Seat, World
 from worker.core.circuit_breaker import CircuitBreakers, TripReason
@@ -39,6 +40,8 @@ class Work(RuleBasedStateMachine):
             assert process.outbox.counts.consumed.total() == consumed, "a draining worker takes nothing in"
             return
         assert process.outbox.counts.consumed.total() == consumed + polled, "6: what was read is counted"
+        for partition, owner in process.outbox.owned.items():
+            assert owner.position == member.position(partition), "5: a position was not taken over"
         rules = self.rules_of_box
         full = before and (before >= rules.max_pending or bytes_before >= rules.max_pending_bytes)
         assert not (full and polled and assigned == set(member.positions)), "4: reads on at its bound"
@@ -125,3 +128,4 @@ class Work(RuleBasedStateMachine):
         assert snapshot.counts.consumed.total() == snapshot.counts.settled() + len(held), "6: the sum"
         assert snapshot.pending_bytes == sum(event.size for event in held), "4: bytes"
         assert snapshot.in_flight == len(process.flights) <= CONCURRENCY, "4: in flight"
+        check_active(process.outbox)

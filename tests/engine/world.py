@@ -239,6 +239,7 @@ class Member:
         self.answers: list[tuple[int, Callable[[Exception | None], None], Exception | None]] = []
         self.handed_out = 0
         self._asked: list[Partition] = []
+        self._seen: dict[Partition, int | None] = {}
 
     def poll(self, timeout: float) -> Mapping[Partition, Sequence[Record]]:
         del timeout
@@ -299,6 +300,11 @@ class Member:
 
     def position(self, partition: Partition) -> int | None:
         return self.positions.get(partition)
+
+    def moved(self) -> Collection[Partition]:
+        """Only what is another position than the last time."""
+        before, self._seen = self._seen, dict(self.positions)
+        return [partition for partition, position in self.positions.items() if before.get(partition) != position]
 
     def pause(self, paused: bool) -> None:
         self.paused = set(self.positions) if paused else set()

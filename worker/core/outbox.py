@@ -164,7 +164,9 @@ class Outbox:
                 before = len(owner.unsettled)
                 owner = self._cut(owner, position, now)
                 given_up = before - len(owner.unsettled)
-            owner.position = position
+            if owner.position != position:
+                owner.position = position
+                self._owners.touch(owner)
             self._catch_up(owner, now)
         return given_up
 
@@ -233,6 +235,19 @@ class Outbox:
     def owned(self) -> Mapping[Partition, Ownership]:
         return self._owners.by_partition
 
+    @property
+    def assignment(self) -> int:
+        """Changes whenever a partition comes or goes."""
+        return self._owners.version
+
+    def without_position(self) -> list[Partition]:
+        """Partitions of which the next offset to read is not known yet."""
+        return [owner.partition for owner in self._owners.active if owner.position is None]
+
+    def without_end(self) -> bool:
+        """Whether the end of a partition that catches up is not known yet."""
+        return any(owner.end is None for owner in self._owners.active)
+
     def assign(self, partitions: Iterable[Partition], now: float) -> list[Partition]:
         """Takes up partitions; those that are owned already go on with what they have. Returns the new ones."""
         new = []
@@ -241,6 +256,7 @@ class Outbox:
                 owner.suspended = False
                 if not (owner.noted or owner.catching_up):
                     owner.hold_back(now)
+                    self._owners.touch(owner)
                 self._unpark(owner, now)
             else:
                 self._owners.begin(partition, now)
@@ -280,6 +296,7 @@ class Outbox:
         """The former owner left these unclear: what is delivered soon is sent once more, as after a time-out."""
         for owner in self._owners.among(partitions):
             owner.unclear_until, owner.noted = now + CONFIRM_AFTER, True
+            self._owners.touch(owner)
             self._catch_up(owner, now)
 
     def set_end(self, partition: Partition, end: int, now: float) -> None:
@@ -300,8 +317,9 @@ class Outbox:
         While intake is paused a backlog can't be read to its end, so waiting for that would be waiting for nothing.
         """
         paused = self.full() is not None or self.letters.failing
-        for owner in self.owned.values():
+        for owner in self._owners.active:
             self._catch_up(owner, now, anyway=paused)
+        self._owners.forget_resting()
         self._lanes.forget_late(now)
 
     def committable(self) -> dict[Partition, int]:
@@ -314,7 +332,7 @@ class Outbox:
 
     def uncommitted(self) -> int:
         """How many offsets were read and are not committed."""
-        return sum(owner.uncommitted() for owner in self.owned.values())
+        return self._owners.uncommitted()
 
     def last_committable(self, partitions: Iterable[Partition], now: float) -> dict[Partition, int]:
         """Offsets to commit before these go: what has changed, or has a note that does not hold any more."""
@@ -335,12 +353,14 @@ class Outbox:
         for owner in self._owners.among(offsets):
             owner.committed = offsets[owner.partition]
             owner.noted = unclear is None or owner.partition in unclear
+            self._owners.touch(owner)
             self._catch_up(owner, now, anyway=self._draining)
 
     def doubt(self, partitions: Iterable[Partition]) -> None:
         """Nobody knows whether the last commit of these arrived: their note is to be written again."""
         for owner in self._owners.among(partitions):
             owner.noted = False
+            self._owners.touch(owner)
 
     # Bounds and drain.
 
@@ -405,6 +425,7 @@ class Outbox:
             return None
         if owner.position is not None and offset < owner.position:
             owner = self._cut(owner, offset, now)
+        self._owners.active[owner] = None  # `touch`, without a call for each record
         self.counts.consumed[partition[0]] += 1
         return owner
 

@@ -21,7 +21,7 @@ from worker.engine.shared_queue import SharedQueue
 from worker.engine.transactions import OpenTransactions
 from worker.engine.view import View
 from worker.formats import ReadConfig
-from worker.ports import Consumer, Content, Membership, Record, TooLarge, UnavailableError, Warn
+from worker.ports import Consumer, Content, LogEnd, Membership, Record, TooLarge, UnavailableError, Warn
 
 log = structlog.get_logger(__name__)
 
@@ -57,7 +57,8 @@ class Intake:
     _transactions: OpenTransactions = field(default_factory=OpenTransactions)
     _next_tick: float = 0.0
     _next_ends: float = 0.0
-    _owned: int = 0
+    _owned: frozenset[Partition] = frozenset()
+    _assignment: int = 0
     _held_up: bool = False
     _join_told: bool = False
     _notices: Notices = field(default_factory=Notices)
@@ -190,12 +191,15 @@ class Intake:
             self.rejected(partition, record, invalid)
 
     def _advance(self, consumer: Consumer) -> None:
-        """Takes over the client's positions, which pass what is no record, and the ends that became known."""
-        ends = consumer.ends()
+        """Takes over the client's positions, which pass what is no record, and the ends that became known.
+
+        A turn looks at the partitions that have changed only: there may be thousands.
+        """
+        ends, moved = consumer.ends(), consumer.moved()
         now = self.desk.clock()
         went_back = []
         with self.desk.outbox() as outbox:
-            for partition in list(outbox.owned):
+            for partition in (*moved, *outbox.without_position()):
                 position = consumer.position(partition)
                 if position is not None and (given_up := outbox.advance(partition, position, now)) is not None:
                     went_back.append((partition, position, given_up))
@@ -203,20 +207,28 @@ class Intake:
                 outbox.set_end(partition, end.last_stable, now)
             outbox.blocked(self.view.too_large, now)
             outbox.tick(now)
-            owned = list(outbox.owned)
-            positions = {partition: owner.position for partition, owner in outbox.owned.items()}
-            unknown = [partition for partition, owner in outbox.owned.items() if owner.end is None]
+            owned = frozenset(outbox.owned) if outbox.assignment != self._assignment else self._owned
+            self._assignment = outbox.assignment
+            unknown = outbox.without_end()
+            positions = {at: owner.position for at, owner in outbox.owned.items()} if self._backfill.waits else {}
         for partition, position, given_up in went_back:
             _warn_of_another_log(partition, position, given_up)
-        self.view.ends = {partition: end for partition, end in (self.view.ends | ends).items() if partition in owned}
+        self._take_over(ends, owned, now)
         self._backfill.tell(self.view.ends, positions, self._share(len(owned)), now)
-        self._transactions.sample(ends, owned, now)
-        self.view.open_transactions = self._transactions.seconds()
-        if len(owned) != self._owned:
-            self._owned, self._next_tick = len(owned), now  # the share of the rate has changed with it
         if unknown or now >= self._next_ends:
             self._next_ends = now + ENDS_INTERVAL
             consumer.request_ends(owned)
+
+    def _take_over(self, ends: dict[Partition, LogEnd], owned: frozenset[Partition], now: float) -> None:
+        """Takes over a sample of log ends, and forgets those of partitions that are gone."""
+        if ends or owned is not self._owned:
+            known = self.view.ends | ends
+            self.view.ends = {partition: end for partition, end in known.items() if partition in owned}
+        self._transactions.sample(ends, owned, now)
+        self.view.open_transactions = self._transactions.seconds()
+        if len(owned) != len(self._owned):
+            self._next_tick = now  # the share of the rate has changed with it
+        self._owned = owned
 
     def _pause(self, consumer: Consumer, *, draining: bool) -> None:
         with self.desk.outbox() as outbox:

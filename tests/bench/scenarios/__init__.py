@@ -4,7 +4,19 @@ from collections.abc import Callable
 
 from tests.bench.bed import Bed
 from tests.bench.figures import Findings
-from tests.bench.scenarios import collapse, cost, delivery, freshness, growth, intake, memory, one_core, scale, target
+from tests.bench.scenarios import (
+    collapse,
+    cost,
+    delivery,
+    freshness,
+    growth,
+    idle,
+    intake,
+    memory,
+    one_core,
+    scale,
+    target,
+)
 
 Scenario = Callable[[Bed], Findings]
 
@@ -19,4 +31,5 @@ SCENARIOS: dict[str, Scenario] = {
     "scale": scale.run,
     "cost": cost.run,
     "growth": growth.run,
+    "idle": idle.run,
 }
