@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from tests.bench.bed import Bed
 from tests.bench.figures import Findings
-from tests.bench.scenarios import collapse, cost, delivery, freshness, growth, intake, memory, scale, target
+from tests.bench.scenarios import calls, collapse, cost, delivery, freshness, growth, intake, memory, scale, target
 
 Scenario = Callable[[Bed], Findings]
 
@@ -14,6 +14,7 @@ SCENARIOS: dict[str, Scenario] = {
     "delivery": delivery.run,
     "collapse": collapse.run,
     "freshness": freshness.run,
+    "calls": calls.run,
     "memory": memory.run,
     "scale": scale.run,
     "cost": cost.run,
