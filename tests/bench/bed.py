@@ -177,18 +177,26 @@ def every(seconds: float, condition: Callable[[], T]) -> Callable[[], T]:
     return look
 
 
-def produce(bootstrap: str, topic: str, records: Iterable[tuple[bytes, bytes]], **client: Any) -> None:
+def produce(
+    bootstrap: str, topic: str, records: Iterable[tuple[bytes, bytes]], partition: int | None = None, **client: Any
+) -> None:
     """Many records, quickly, in their order."""
     options = {"acks": 1, "linger_ms": 20, "batch_size": 128 * 1024} | client
     producer = KafkaProducer(bootstrap_servers=bootstrap, metrics_enabled=False, **options)
     for key, value in records:
-        producer.send(topic, key=key, value=value)
+        producer.send(topic, key=key, value=value, partition=partition)
     producer.flush(120)
     producer.close(30)
 
 
 def paced(
-    bootstrap: str, topic: str, rate: float, seconds: float, event: Callable[[int, int], tuple[bytes, bytes]]
+    bootstrap: str,
+    topic: str,
+    rate: float,
+    seconds: float,
+    event: Callable[[int, int], tuple[bytes, bytes]],
+    *,
+    partition: int | None = None,
 ) -> None:
     """Sends `rate` events a second, evenly; `event` gets its number and the time (UNIX, µs). Blocks for that long."""
     producer = KafkaProducer(bootstrap_servers=bootstrap, acks=1, linger_ms=0, metrics_enabled=False)
@@ -199,7 +207,7 @@ def paced(
         if wait > 0:
             time.sleep(wait)
         key, value = event(number, time.time_ns() // 1000)
-        producer.send(topic, key=key, value=value)
+        producer.send(topic, key=key, value=value, partition=partition)
     producer.flush(30)
     producer.close(30)
 

@@ -190,22 +190,14 @@ class OutboxMachine(RuleBasedStateMachine):
         self.produce(entity, "good", other=False, call_id=call_id)
         self.read()
 
-    @rule(calls=st.lists(st.booleans(), min_size=len(ENTITIES), max_size=len(ENTITIES)))
-    def a_crowd(self, calls: list[bool]) -> None:
-        """Everybody has something due at the same time, and some are on a call."""
-        for entity, call in zip(ENTITIES, calls, strict=True):
-            self.produce(entity, "good", other=False, call_id="7" if call else None)
-        self.read()
-        for _ in range(2):
-            self.wait(1.0)
-            self.take()
-            while self.in_flight:
-                self._answer(0, None)
-
-    @rule(natures=st.lists(st.sampled_from(NATURES), min_size=len(ENTITIES), max_size=len(ENTITIES)))
-    def one_of_each(self, natures: list[Nature]) -> None:
+    @rule(
+        natures=st.lists(st.sampled_from(NATURES), min_size=len(ENTITIES), max_size=len(ENTITIES)),
+        calls=st.integers(0, len(ENTITIES)),
+    )
+    def one_of_each(self, natures: list[Nature], calls: int = 0) -> None:
+        """The first `calls` of them are on a call: all are due at the same time then."""
         for entity, nature in zip(ENTITIES, natures, strict=True):
-            self.produce(entity, nature, other=False)
+            self.produce(entity, nature, other=False, call_id="7" if calls > ENTITIES.index(entity) else None)
         self.read()
 
     @rule(seconds=st.sampled_from([0.0, 0.1, 0.5, 1.0, 3.0, 10.0, 61.0, 3600.0]))

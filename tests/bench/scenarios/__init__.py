@@ -5,6 +5,7 @@ from collections.abc import Callable
 from tests.bench.bed import Bed
 from tests.bench.figures import Findings
 from tests.bench.scenarios import (
+    calls,
     collapse,
     cost,
     delivery,
@@ -27,6 +28,7 @@ SCENARIOS: dict[str, Scenario] = {
     "one_core": one_core.run,
     "collapse": collapse.run,
     "freshness": freshness.run,
+    "calls": calls.run,
     "memory": memory.run,
     "scale": scale.run,
     "cost": cost.run,
