@@ -6,6 +6,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export SOAK_MINUTES
+# Tests start hundreds of processes; each would compile the package anew.
+unexport PYTHONDONTWRITEBYTECODE
 # Test processes, each with a Kafka of its own: more than processors, because most of what the tests do is waiting.
 JOBS ?= 4
 PIP := $(BIN)/pip --quiet --disable-pip-version-check
