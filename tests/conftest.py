@@ -11,12 +11,19 @@ from contextlib import ExitStack
 from typing import Any, NoReturn, Protocol
 
 import pytest
+from hypothesis import HealthCheck, is_hypothesis_test, settings
 
 from tests.brokers.distribution import MissingError
 from tests.brokers.kafka import ExternalCluster, KafkaCluster
+from tests.scheduling import FromBothEnds
 from worker.sandbox.broker import EmbeddedBroker
 
 _REAL = {"kafka", "kafka_cluster", "topic"}
+
+
+# How long an input takes to be drawn says how busy the machine is, not whether the test is right.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 
 class TopicFactory(Protocol):
@@ -32,6 +39,9 @@ class ClusterFactory(Protocol):
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # With --no-cov pytest-cov trips over the marker no_cover.
+    if config.getoption("no_cov", default=False) and config.pluginmanager.has_plugin("_cov"):
+        config.pluginmanager.unregister(name="_cov")
     # kafka-python reads its schemas with a function that Python 3.11 and 3.12 call deprecated.
     for name in ("read_text", "open_text"):
         config.addinivalue_line("filterwarnings", f"ignore:{name} is deprecated:DeprecationWarning")
@@ -43,10 +53,21 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Who asks for a real broker is an integration test, said or not."""
+    """Who asks for a real broker is an integration test, said or not.
+
+    Coverage counts what examples reach, not what chance did: so the figure is the same each time, and thousands of
+    random inputs take half the time.
+    """
     for item in items:
         if _REAL & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.integration)
+        if is_hypothesis_test(getattr(item, "obj", None)):
+            item.add_marker(pytest.mark.no_cover)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FromBothEnds:
+    return FromBothEnds(config, log)
 
 
 @pytest.fixture(scope="session")

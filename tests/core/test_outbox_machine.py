@@ -15,6 +15,7 @@ TestOutboxWithDeadLetters = OutboxMachineWithDeadLetters.TestCase
 TestOutboxWithDeadLetters.settings = profile(150, 60)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("mutant", list(MUTANTS))
 def test_the_machines_find_a_planted_bug(mutant: str) -> None:
     """A machine that stays green with one of them would prove nothing without. Not shrunk: to be red is enough."""

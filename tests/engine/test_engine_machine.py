@@ -12,6 +12,7 @@ TestEngine = EngineMachine.TestCase
 TestEngine.settings = profile(50, 60)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("mutant", list(MUTANTS))
 def test_the_engine_s_machine_finds_a_planted_bug(mutant: str) -> None:
     """Not shrunk: to be red is enough."""
