@@ -279,6 +279,7 @@ class Member:
             self.process.rebalancer.inherit(noted)
         for partition, log in logs.items():
             self.positions[partition] = log.committed
+            self._seen.pop(partition, None)
 
     def _records(self) -> dict[Partition, list[Record]]:
         batches: dict[Partition, list[Record]] = {}
