@@ -63,6 +63,7 @@ class Tally:
 
 
 TALLY = Tally()
+TROUBLES = ("crash", "stop", "elsewhere", "back", "cut", "suspend", "moves", "clock", "lease")
 
 
 def check_active(box: Outbox) -> None:
@@ -86,6 +87,7 @@ def check_active(box: Outbox) -> None:
 
 class OutboxMachine(RuleBasedStateMachine):
     dead_letters: ClassVar[bool] = False
+    troubles: ClassVar[Sequence[str]] = TROUBLES
 
     @initialize(
         max_attempts=st.sampled_from([2, 50]),
@@ -145,13 +147,14 @@ class OutboxMachine(RuleBasedStateMachine):
     # The outside world.
 
     @rule(
-        kind=st.sampled_from(["crash", "stop", "elsewhere", "back", "cut", "suspend", "moves", "clock", "lease"]),
+        which=st.integers(0, 8),
         partition=st.sampled_from(PARTITIONS),
         lands_after=st.sampled_from([None, 0.05, 9.0, SESSION_TIMEOUT]),
         number=st.integers(0, 3),
     )
-    def trouble(self, kind: str, partition: Partition, lands_after: float | None, number: int) -> None:
+    def trouble(self, which: int, partition: Partition, lands_after: float | None, number: int) -> None:
         """One rule for all that is rare: as many rules would leave little room for work between them."""
+        kind = self.troubles[which % len(self.troubles)]
         if kind == "crash":
             in_time = lands_after != SESSION_TIMEOUT
             self.crash(lands_after, BACK_AFTER[number] if in_time else SESSION_TIMEOUT)
@@ -163,6 +166,8 @@ class OutboxMachine(RuleBasedStateMachine):
             self.the_position_goes_back(partition, number)
         elif kind == "cut":
             self.the_log_loses_its_end(partition, 1 + number, noticed=lands_after is None)
+        elif kind == "emptied":
+            self.emptied_in_flight()
         elif kind == "suspend":
             self.suspend(partition)
         elif kind == "lease":
@@ -212,7 +217,8 @@ class OutboxMachine(RuleBasedStateMachine):
         """
         for delivery in self.in_flight:
             self._may_land(delivery, lands_after)
-        lost = [delivery.entity for delivery in self.in_flight if delivery.entity != WANDERER]
+        good = [delivery.entity for delivery in self.in_flight if self._record(delivery).nature == "good"]
+        lost = [entity for entity in good if entity != WANDERER]
         self.begin()
         self.wait(back_after)
         if lost and back_after < LATEST_LANDING:
@@ -336,6 +342,13 @@ class OutboxMachine(RuleBasedStateMachine):
         self.assign(partition)
         self.commit()
         self.read()
+
+    def emptied_in_flight(self) -> None:
+        """A cart is emptied while its request is in flight, which then fails."""
+        if self.in_flight:
+            self.produce(self.in_flight[0].entity, "emptied", other=False)
+            self.read()
+            self._answer(0, FAILURES["5xx"])
 
     def suspend(self, partition: Partition) -> None:
         """It is asked back; under an eager assignor it may be given again."""

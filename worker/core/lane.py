@@ -65,7 +65,8 @@ class Slot:
     for that or because it is too early to confirm. `attempts` are those that count, `tries` all consecutive failures
     (they set the delay). `mark`: answers that other entities of the kind had had at the previous attempt,
     `mark_of_other_kind`: those of the other kind. `failing_since`: when its event failed first. `confirming`: the event
-    was delivered already and will be sent once more. `emptied`: in flight, and its cart was emptied since.
+    was delivered already and will be sent once more. `emptied`: in flight, and its cart was emptied since. `on_call`:
+    its entity was on a call when it started last.
     """
 
     event: QueuedEvent
@@ -78,6 +79,7 @@ class Slot:
     tries: int = 0
     confirming: bool = False
     emptied: bool = False
+    on_call: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -130,7 +132,6 @@ class Delivery:
     """A request to make: handed out by `Outbox.take`, to be given back to `Outbox.settle` exactly once.
 
     `breaker`: the open circuit breaker whose probe it is. `answers_before`: how many requests were answered by then.
-    `on_call`: the entity was on a call when it started.
     """
 
     event: QueuedEvent
@@ -140,8 +141,12 @@ class Delivery:
     confirming: bool
     started_at: float
     answers_before: int
-    on_call: bool = False
 
     @property
     def probe(self) -> bool:
         return self.breaker is not None
+
+    @property
+    def on_call(self) -> bool:
+        """The entity was on a call when it started."""
+        return self.slot.on_call

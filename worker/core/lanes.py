@@ -130,7 +130,9 @@ class Lanes:
         `urgent`: of those on a call, else of all others. Where both kinds have one they take turns: none waits for a
         crowd of the other.
         """
-        schedules, last = (self._urgent, self._last_urgent_kind) if urgent else (self._schedules, self._last_kind)
+        schedules, last = self._schedules, self._last_kind
+        if urgent:
+            schedules, last = self._urgent, self._last_urgent_kind
         for kind in kinds if last != kinds[0] else kinds[::-1]:
             schedule = schedules[kind]
             while (first := schedule.first()) is not None and first[0] <= now:
@@ -186,17 +188,18 @@ class Lanes:
         if lane.urgent:
             self._urgent[lane.entity.kind].drop(lane)
             self._last_urgent_kind = lane.entity.kind
+            slot.on_call = now < lane.on_call_until
         else:
             self._schedules[lane.entity.kind].drop(lane)
             self._last_kind = lane.entity.kind
+            slot.on_call = False
         if breaker is None:  # probes have turns of their own
             self._row = self._row + self._both_due if lane.urgent else 0
         lane.in_flight = slot
         lane.tried_at = now
         self.in_flight.add(lane)
         self.large.start(slot.event.size)
-        on_call = now < lane.on_call_until
-        return Delivery(slot.event, lane.entity, slot, breaker, slot.confirming, now, answers, on_call)
+        return Delivery(slot.event, lane.entity, slot, breaker, slot.confirming, now, answers)
 
     def landed(self, lane: Lane) -> None:
         """The lane's request is over, which may make room for large ones."""
