@@ -256,7 +256,7 @@ class EngineMachine(Group):
         outcome = None if lands_after is None else TIMED_OUT
         until = self.world.now + DRAIN_TIMEOUT
         process.draining, process.last_start = True, until - DEADLINE
-        with process.desk.outbox() as outbox:
+        with process.queue.outbox() as outbox:
             outbox.drain(self.world.now, process.last_start)
         while self.world.now < until and not process.outbox.drained(self.world.now):
             self._turn(process, draining=True)
@@ -267,10 +267,10 @@ class EngineMachine(Group):
             process.write_letters()
             self.wait(1.0, LATEST_LANDING)
         process.commits.now(process.consumer, 5.0)
-        with process.desk.outbox() as outbox:
+        with process.queue.outbox() as outbox:
             outbox.release(list(outbox.owned), "shutdown", self.world.now)
         self._check_accounts(process)
-        process.desk.close()
+        process.queue.close()
         process.send()
         assert process.flights or process.sender._over.done(), "the sending loop does not end"
         self._leave(seat, back_after, self.world.now)

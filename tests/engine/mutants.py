@@ -33,7 +33,7 @@ _sender_turn = Sender._turn
 
 
 def _believed_late(self: Commits, offsets: Mapping[Partition, int], _: int, error: Exception | None) -> None:
-    _answered(self, offsets, self.desk._outbox.handovers, error)
+    _answered(self, offsets, self.queue._outbox.handovers, error)
 
 
 def _positions_committed(self: Commits, consumer: Consumer, now: float) -> None:
@@ -65,8 +65,8 @@ def _last_commit_taken_for_granted(
     self: Rebalancer, offsets: Mapping[Partition, int], unclear: Collection[Partition], error: Exception | None
 ) -> None:
     self._commit_counted(error)
-    with self._desk.outbox() as outbox:
-        outbox.committed(offsets, self._desk.clock())
+    with self._queue.outbox() as outbox:
+        outbox.committed(offsets, self._queue.clock())
     del unclear
 
 
@@ -91,7 +91,7 @@ def _never_paused(self: Intake, consumer: Consumer, *, draining: bool) -> None:
 def _first_of_a_batch_twice(self: Intake, partition: Partition, records: list[Record]) -> None:
     _take_in(self, partition, records)
     if len(records) > 2:
-        with self.desk.outbox() as outbox:
+        with self.queue.outbox() as outbox:
             outbox.overtaken(partition, "cart", 1)
 
 
@@ -106,7 +106,7 @@ def _moved_without_a_mark(self: Outbox, partition: Partition, position: int, now
 
 
 def _lease_for_ever(self: Intake, _: float, __: float) -> None:
-    with self.desk.outbox() as outbox:
+    with self.queue.outbox() as outbox:
         outbox.lease_until = float("inf")
 
 

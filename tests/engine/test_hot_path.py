@@ -194,24 +194,26 @@ class Idle:
 def turns_of_an_idle_worker(partitions: int) -> tuple[int, int]:
     """Calls of a turn in which nothing comes, and of one in which an event does."""
     now = [1000.0]
-    desk = SharedQueue(Outbox(Rules(lambda _: 1.0, window=0.0, max_pending=50_000, dead_letters=False)), lambda: now[0])
+    queue = SharedQueue(
+        Outbox(Rules(lambda _: 1.0, window=0.0, max_pending=50_000, dead_letters=False)), lambda: now[0]
+    )
     view = View(beat_at=0.0)
     never: Any = lambda *_, **__: pytest.fail("nothing is to be warned of")  # noqa: E731
-    intake = Intake(desk, view, Commits(desk, view), read, ReadConfig(), 0.0, never, never)
+    intake = Intake(queue, view, Commits(queue, view), read, ReadConfig(), 0.0, never, never)
     member: Any = Idle(partitions)
-    with desk.outbox() as outbox:
+    with queue.outbox() as outbox:
         outbox.assign(member.positions, now[0])
     for _ in range(3):  # positions, ends and markers become known
         intake.turn(member)
         now[0] += 2.0
     intake.turn(member)
-    with desk.outbox() as outbox:
+    with queue.outbox() as outbox:
         assert not outbox.committable()
         assert len(outbox.owned) == len(view.ends) == partitions
     idle = calls(lambda: intake.turn(member))
     member.batches = {Partition("carts", partitions - 1): records(1)[:1]}
     busy = calls(lambda: intake.turn(member))
-    with desk.outbox() as outbox:
+    with queue.outbox() as outbox:
         assert outbox.counts.consumed.total() == outbox.pending == 1
     return idle, busy
 

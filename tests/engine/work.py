@@ -60,7 +60,7 @@ class Work(RuleBasedStateMachine):
 
     def _check_awake(self, process: Process) -> None:
         """Nothing is due that the sending loop does not know of."""
-        if len(process.flights) < CONCURRENCY and not process.desk.closed:
+        if len(process.flights) < CONCURRENCY and not process.queue.closed:
             wake_at = process.outbox.wake_at(self.world.now)
             assert wake_at is None or wake_at > self.world.now, "what is due waits for a wake-up that was lost"
 

@@ -414,21 +414,21 @@ class Process:
         self.out_of_memory = False
         self.last_start = float("inf")
         self.outbox = Outbox(rules)
-        self.desk = desk = Watched(self.outbox, clock=lambda: world.now)
+        self.queue = queue = Watched(self.outbox, clock=lambda: world.now)
         self.loop = SimulatedLoop(lambda: world.now, holds=lambda work: work == self.letter_writer.write)
         self.view = view = View(beat_at=world.now)
-        self.supervisor = Supervisor(desk, view, DEADLINE, rebalance_timeout=60.0)
-        self.status = Status(desk, view, self.supervisor.stalled, lambda: self.draining)
+        self.supervisor = Supervisor(queue, view, DEADLINE, rebalance_timeout=60.0)
+        self.status = Status(queue, view, self.supervisor.stalled, lambda: self.draining)
         self.metrics = Metrics(self.status.snapshot, ["carts"])
-        self.commits = Commits(desk, view)
+        self.commits = Commits(queue, view)
         key, config = ApiKey(KEY), ReadConfig()
-        self.intake = Intake(desk, view, self.commits, read, config, rate, self._rejected, warn)
+        self.intake = Intake(queue, view, self.commits, read, config, rate, self._rejected, warn)
         self.encode = encoder(config)
         self.encoded: Delivery | None = None
-        self.rebalancer = Rebalancer(desk, self._count_rebalance, self.commits.count)
+        self.rebalancer = Rebalancer(queue, self._count_rebalance, self.commits.count)
         self.shelf = Shelf(world, Mask(lambda: key.known))
-        self.letter_writer = writer = DeadLetterWriter(desk, self.shelf)
-        self.sender = Sender(desk, self, key, self._encode, self.metrics, warn, CONCURRENCY, writer, DEADLINE)
+        self.letter_writer = writer = DeadLetterWriter(queue, self.shelf)
+        self.sender = Sender(queue, self, key, self._encode, self.metrics, warn, CONCURRENCY, writer, DEADLINE)
         self.consumer = Member(world, seat, self)
         self.sender.start(cast("asyncio.AbstractEventLoop", self.loop), Aside())
 
@@ -487,11 +487,11 @@ class Process:
         self.flights.remove(flight)
         flight.answer.set_result(outcome)
         self.send()
-        return self.desk.settled.pop(flight.delivery)
+        return self.queue.settled.pop(flight.delivery)
 
     def pieces(self) -> Iterator[object]:
         yield from (
-            self.desk,
+            self.queue,
             self.outbox,
             self.view,
             self.supervisor,

@@ -45,7 +45,7 @@ _PAIR = 80
 class Intake:
     """`rejected` is told of each record that can't be sent. `max_requests_per_second`: the group's; 0: no limit."""
 
-    desk: SharedQueue
+    queue: SharedQueue
     view: View
     commits: Commits
     read: Read
@@ -80,7 +80,7 @@ class Intake:
             self.warn("polling failed; trying again", per="poll", error=str(error))
             time.sleep(POLL_TIMEOUT)
             batches = {}
-        now = self.desk.clock()
+        now = self.queue.clock()
         self.view.note_poll(now, time.time())
         self._renew(consumer.lease_until(), now)
         if self.view.note_membership(consumer.membership(), now):
@@ -109,7 +109,7 @@ class Intake:
 
     def _renew(self, lease_until: float, now: float) -> None:
         """Without a word from the group our partitions may be others' by now, who send what is newer."""
-        with self.desk.outbox() as outbox:
+        with self.queue.outbox() as outbox:
             outbox.lease_until = lease_until
             held_up = outbox.pending if now >= lease_until else 0
         if held_up and not self._held_up:
@@ -132,10 +132,10 @@ class Intake:
         kept, overtaken, events, calls = collapse(decoded)
         debug(partition, records, decoded, kept)
         self._tell_of_calls(self._call_share.add(events, calls))
-        now, wall_now = self.desk.clock(), time.time()
+        now, wall_now = self.queue.clock(), time.time()
         last = records[-1].timestamp
         self.view.note_event(partition.topic, last / 1000 if last > 0 else wall_now)
-        with self.desk.outbox() as outbox:
+        with self.queue.outbox() as outbox:
             given_up = outbox.advance(partition, records[0].offset, now)
             if noticed is not None:
                 outbox.counts.repaired.update(noticed.repairs)
@@ -196,9 +196,9 @@ class Intake:
         A turn looks at the partitions that have changed only: there may be thousands.
         """
         ends, moved = consumer.ends(), consumer.moved()
-        now = self.desk.clock()
+        now = self.queue.clock()
         went_back = []
-        with self.desk.outbox() as outbox:
+        with self.queue.outbox() as outbox:
             for partition in (*moved, *outbox.without_position()):
                 position = consumer.position(partition)
                 if position is not None and (given_up := outbox.advance(partition, position, now)) is not None:
@@ -231,7 +231,7 @@ class Intake:
         self._owned = owned
 
     def _pause(self, consumer: Consumer, *, draining: bool) -> None:
-        with self.desk.outbox() as outbox:
+        with self.queue.outbox() as outbox:
             bound = outbox.full()
             failing = outbox.letters.failing
         reasons = frozenset(filter(None, (bound, "dead_letter" if failing else None)))
@@ -254,7 +254,7 @@ class Intake:
             view.missing_topics = missing
             if missing:
                 log.warning("these topics do not exist, or this user may not see them; waiting", topics=missing)
-        with self.desk.outbox() as outbox:
+        with self.queue.outbox() as outbox:
             outbox.rate.set(self._share(len(outbox.owned)), now)
 
     def _share(self, owned: int) -> float | None:
