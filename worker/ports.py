@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from worker.core.counts import Counts
+from worker.core.event import Kind
 from worker.core.letters import Letter
 from worker.core.outcome import Outcome
 from worker.core.ownership import Partition
@@ -222,14 +223,14 @@ class Api(Protocol):
 
 
 class Measure(Protocol):
-    """Durations, in seconds. Quick and thread-safe."""
+    """Durations, in seconds. Quick; for one thread."""
 
-    def request(self, kind: str, seconds: float) -> None: ...
+    def request(self, kind: Kind, seconds: float) -> None: ...
 
-    def delivered(self, kind: str, seconds: float) -> None:
+    def delivered(self, kind: Kind, seconds: float) -> None:
         """From the event to its first acceptance by the API."""
 
-    def call_delivered(self, kind: str, seconds: float) -> None:
+    def call_delivered(self, kind: Kind, seconds: float) -> None:
         """The same, of an entity that is on a call; besides `delivered`."""
 
 
