@@ -167,14 +167,16 @@ class Worker:
         self._queue.close()
         left = self._supervisor.join(LEAVE_WITHIN + 1.0)
         self._http.close()
-        if self._supervisor.failure is None:
-            log.info("the worker has stopped")
-            return DONE
-        log.critical("the worker ends with a failure", reason=self._supervisor.failure, threads_left=left)
+        failure = self._supervisor.failure
+        if failure is None:
+            log.info("the worker has stopped", threads_left=left)
+        else:
+            log.critical("the worker ends with a failure", reason=failure, threads_left=left)
+        code = DONE if failure is None else FAILED
         sys.stderr.flush()
         if left:
-            os._exit(FAILED)  # a hanging thread must not keep the process
-        return FAILED
+            os._exit(code)  # what hangs must not keep the process
+        return code
 
     # The intake's thread.
 

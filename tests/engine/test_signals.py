@@ -2,11 +2,13 @@
 
 import os
 import signal
+import threading
 
 import pytest
 from structlog.testing import capture_logs
 
 from tests.integration.process import KEY
+from worker import app
 from worker.app import Worker
 from worker.settings import load
 
@@ -30,6 +32,20 @@ def test_the_first_signal_to_a_worker_that_ends_by_itself_is_not_the_second(monk
     assert ended == []
     worker.on_signal(signal.SIGTERM, None)
     assert ended == [1]
+
+
+def test_a_stop_does_not_wait_for_a_thread_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as one that writes dead letters to brokers that do not answer: the pod's grace would be over first."""
+    ended: list[int] = []
+    monkeypatch.setattr(os, "_exit", ended.append)
+    monkeypatch.setattr(app, "LEAVE_WITHIN", -0.9)
+    worker = app.Worker(load(SETTINGS))
+    release = threading.Event()
+    worker._supervisor.start("hangs", lambda: bool(release.wait(60)))
+    worker.on_signal(signal.SIGTERM, None)
+    assert worker.run() == 0
+    release.set()
+    assert ended == [0]
 
 
 def test_a_worker_that_nothing_stops_from_giving_up_everything_says_so_at_its_start() -> None:

@@ -31,6 +31,9 @@ class DeadLetterWriter:
             self._failing = False
             log.info("dead letters are written again")
 
+    def close(self) -> None:
+        self.dead_letters.close()
+
     def _complain(self, error: str) -> None:
         if not self._failing:
             log.error("dead letters can't be written: intake pauses, nothing is lost, trying on", error=error)

@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from math import ceil
 from pathlib import Path
@@ -87,8 +88,12 @@ class Sender:
 
     def run(self) -> None:
         """Sends until the queue is closed, on the calling thread. Raises whatever went wrong inside."""
-        with ThreadPoolExecutor(2, "aside") as aside, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(self._run(aside))
+        try:
+            with ThreadPoolExecutor(2, "aside") as aside, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(self._run(aside))
+        finally:
+            if self.letters is not None:
+                self.letters.close()
 
     async def _run(self, aside: Executor) -> None:
         loop = asyncio.get_running_loop()
@@ -112,7 +117,7 @@ class Sender:
 
     def _wake(self) -> None:
         """Called on any thread, also when all is over."""
-        if not self._over.done():
+        with suppress(RuntimeError):  # the loop is closed: what it died of is known already
             self._loop.call_soon_threadsafe(self._turn)
 
     def _turn(self) -> None:
