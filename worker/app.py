@@ -5,7 +5,6 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
 from types import FrameType
 
 import structlog
@@ -22,14 +21,14 @@ from worker.core.outbox import Outbox
 from worker.core.ownership import Partition
 from worker.core.rules import Rules
 from worker.engine.commits import Commits
-from worker.engine.crew import Crew
-from worker.engine.desk import Desk
+from worker.engine.dead_letter_writer import DeadLetterWriter
 from worker.engine.intake import Intake
-from worker.engine.postman import Postman
 from worker.engine.rebalance import Rebalancer
 from worker.engine.retry import delays
 from worker.engine.sender import Sender, encoder
+from worker.engine.shared_queue import SharedQueue
 from worker.engine.status import Status
+from worker.engine.supervisor import Supervisor
 from worker.engine.view import View
 from worker.formats import read
 from worker.ports import Consumer, FatalError, Membership, Record, UnavailableError
@@ -41,10 +40,12 @@ DONE, FAILED = 0, 1
 #: What a revocation waits beyond a request's deadline (s), and the time that leaving the group may take.
 REVOKE_MARGIN = 1.0
 LEAVE_WITHIN = 5.0
+#: Dead letters in one batch for their topic.
+LETTERS_AT_ONCE = 100
 #: The time between two accounts of the warnings that were held back (s).
 COUNT_INTERVAL = 10.0
 #: How long a thread may keep the interpreter from the others (s). At Python's 5 ms the intake, with a backlog to read,
-#: keeps the client's thread from reading on, and the senders from what has been answered.
+#: keeps the client's thread from reading on, and the sending loop from what has been answered.
 SWITCH_INTERVAL = 0.001
 #: The wait between two attempts to connect at the start (s).
 _LONGEST_CONNECT_WAIT = 10.0
@@ -77,6 +78,7 @@ class Worker:
         rules = Rules(
             delays(),
             window=own.collapse_window_ms / 1000,
+            call_window=own.call_collapse_window_ms / 1000,
             max_pending=own.max_pending,
             max_pending_bytes=own.max_pending_bytes,
             large_at_once=at_once(optico.max_concurrency),
@@ -84,20 +86,20 @@ class Worker:
             rejection_limit=own.rejection_limit,
             dead_letters=kafka.dlq_topic is not None,
         )
-        self._desk = desk = Desk(Outbox(rules))
-        self._view = view = View(beat_at=desk.clock(), last_events=dict.fromkeys(kafka.topics, 0.0))
+        self._queue = queue = SharedQueue(Outbox(rules), letters_at_once=LETTERS_AT_ONCE if rules.dead_letters else 0)
+        self._view = view = View(beat_at=queue.clock(), last_events=dict.fromkeys(kafka.topics, 0.0))
         self._stop = threading.Event()
         self._told_to_stop = False
-        self._crew = Crew(desk, view, optico.timeout_seconds, rebalance_timeout(kafka))
-        status = Status(desk, view, self._crew.stalled, self._stop.is_set)
+        self._supervisor = Supervisor(queue, view, optico.timeout_seconds, rebalance_timeout(kafka))
+        status = Status(queue, view, self._supervisor.stalled, self._stop.is_set)
         metrics = Metrics(status.snapshot, kafka.topics)
-        self._commits = Commits(desk, view)
+        self._commits = Commits(queue, view)
         self._limited = RateLimited(limit=5, interval=10.0)
         self._next_count = 0.0
         self._intake = Intake(
-            desk, view, self._commits, read, reading, optico.max_requests_per_second, self._rejected, self._warn
+            queue, view, self._commits, read, reading, optico.max_requests_per_second, self._rejected, self._warn
         )
-        self._api = CartApi(
+        api = CartApi(
             optico.url,
             timeout=optico.timeout_seconds,
             concurrency=optico.max_concurrency,
@@ -105,7 +107,15 @@ class Worker:
             max_connection_age=optico.max_connection_age_seconds,
         )
         self._sender = Sender(
-            desk, self._api, optico.api_key, encoder(reading), metrics, self._warn, rules.dead_letters
+            queue,
+            api,
+            optico.api_key,
+            encoder(reading),
+            metrics,
+            self._warn,
+            optico.max_concurrency,
+            None if kafka.dlq_topic is None else self._letter_writer(kafka.dlq_topic),
+            patience=LEAVE_WITHIN,
         )
         self._http = HealthServer(
             own.http_host,
@@ -131,15 +141,14 @@ class Worker:
             url=self._settings.optico.url,
             http_port=self._http.port,
         )
-        for number in range(self._settings.optico.max_concurrency):
-            self._crew.start(f"sender-{number}", self._sender.run)
-        if (topic := self._settings.kafka.dlq_topic) is not None:
-            self._crew.start("dead-letters", self._write_letters(topic))
-        intake = self._crew.start("intake", self._take_in)
-        while intake.is_alive() and not self._crew.failed.wait(0.5):
-            self._crew.inspect()
-            if self._desk.clock() >= self._next_count:
-                self._next_count = self._desk.clock() + COUNT_INTERVAL
+        if self._settings.worker.rejection_limit == 0:
+            log.warning("WORKER_REJECTION_LIMIT is 0: sending goes on though the API rejects everything")
+        self._supervisor.start("sender", self._sender.run)
+        intake = self._supervisor.start("intake", self._take_in)
+        while intake.is_alive() and not self._supervisor.failed.wait(0.5):
+            self._supervisor.check()
+            if self._queue.clock() >= self._next_count:
+                self._next_count = self._queue.clock() + COUNT_INTERVAL
                 self._tell_what_was_left_out()
         self._tell_what_was_left_out()
         return self._end(intake)
@@ -153,16 +162,15 @@ class Worker:
     def _end(self, intake: threading.Thread) -> int:
         """After a failure the worker still stops in good order if it can, so that others take over at once."""
         self._stop.set()
-        if self._crew.failure is not None:
+        if self._supervisor.failure is not None:
             intake.join(self._settings.worker.drain_timeout_seconds + LEAVE_WITHIN)
-        self._desk.close()
-        left = self._crew.join(LEAVE_WITHIN)
+        self._queue.close()
+        left = self._supervisor.join(LEAVE_WITHIN + 1.0)
         self._http.close()
-        self._api.close()
-        if self._crew.failure is None:
+        if self._supervisor.failure is None:
             log.info("the worker has stopped")
             return DONE
-        log.critical("the worker ends with a failure", reason=self._crew.failure, threads_left=left)
+        log.critical("the worker ends with a failure", reason=self._supervisor.failure, threads_left=left)
         sys.stderr.flush()
         if left:
             os._exit(FAILED)  # a hanging thread must not keep the process
@@ -173,25 +181,25 @@ class Worker:
     def _take_in(self) -> None:
         consumer = self._connect()
         if consumer is None:
-            self._crew.dismiss()
+            self._supervisor.allow_exit()
             return
         try:
             while not self._stop.is_set():
                 self._intake.turn(consumer)
             self._drain(consumer)
         except FatalError as error:
-            self._crew.fail(str(error))
+            self._supervisor.fail(str(error))
         finally:
-            self._crew.dismiss()
-            self._desk.close()
+            self._supervisor.allow_exit()
+            self._queue.close()
             consumer.close(LEAVE_WITHIN)
 
     def _connect(self) -> Consumer | None:
         """Tries until the brokers answer; None: told to stop before."""
-        rebalancer = Rebalancer(self._desk, self._count_rebalance, self._commits.count)
+        rebalancer = Rebalancer(self._queue, self._count_rebalance, self._commits.count)
         wait = 1.0
         while not self._stop.is_set():
-            self._view.beat_at = self._desk.clock()
+            self._view.beat_at = self._queue.clock()
             try:
                 return GroupConsumer(
                     self._settings.kafka,
@@ -203,33 +211,33 @@ class Worker:
                 self._stop.wait(wait)
                 wait = min(2 * wait, _LONGEST_CONNECT_WAIT)
             except FatalError as error:
-                self._crew.fail(str(error))
+                self._supervisor.fail(str(error))
                 return None
         return None
 
     def _drain(self, consumer: Consumer) -> None:
         """Sends what waits, commits, and says what was left."""
-        started = self._desk.clock()
+        started = self._queue.clock()
         deadline = started + self._settings.worker.drain_timeout_seconds
-        with self._desk.outbox() as outbox:
+        with self._queue.outbox() as outbox:
             outbox.drain(started, deadline - self._settings.optico.timeout_seconds)
             log.info("draining", pending=outbox.pending, in_flight=outbox.in_flight)
-        while self._desk.clock() < deadline and self._crew.failure is None:
-            with self._desk.outbox() as outbox:
-                if outbox.drained(self._desk.clock()):
+        while self._queue.clock() < deadline and self._supervisor.failure is None:
+            with self._queue.outbox() as outbox:
+                if outbox.drained(self._queue.clock()):
                     break
             self._intake.turn(consumer, draining=True)
-        self._crew.dismiss()
-        self._desk.close()
+        self._supervisor.allow_exit()
+        self._queue.close()
         failure = self._commit_last(consumer, deadline)
         if failure is not None:
             log.warning("the last offsets can't be committed; their next owner reads on before", error=str(failure))
-        with self._desk.outbox() as outbox:
+        with self._queue.outbox() as outbox:
             left = outbox.uncommitted()
-            outbox.release(list(outbox.owned), "shutdown", self._desk.clock())
+            outbox.release(list(outbox.owned), "shutdown", self._queue.clock())
         log.info(
             "drained",
-            seconds=round(self._desk.clock() - started, 3),
+            seconds=round(self._queue.clock() - started, 3),
             left_uncommitted=left,
             committed=failure is None,
             longest_poll_gap_seconds=round(self._view.longest_gap, 3),
@@ -239,20 +247,13 @@ class Worker:
     def _commit_last(self, consumer: Consumer, deadline: float) -> UnavailableError | None:
         """While a member is waited for, the brokers take no commit: then again, until `deadline`."""
         failure = self._commits.now(consumer, LEAVE_WITHIN)
-        while failure is not None and self._view.membership is Membership.JOINING and self._desk.clock() < deadline:
+        while failure is not None and self._view.membership is Membership.JOINING and self._queue.clock() < deadline:
             self._intake.turn(consumer, draining=True)
             failure = self._commits.now(consumer, LEAVE_WITHIN)
         return failure
 
-    def _write_letters(self, topic: str) -> Callable[[], None]:
-        def work() -> None:
-            dead_letters = DeadLetterTopic(self._settings.kafka, topic, Mask(self._settings.secrets))
-            try:
-                Postman(self._desk, dead_letters).run()
-            finally:
-                dead_letters.close()
-
-        return work
+    def _letter_writer(self, topic: str) -> DeadLetterWriter:
+        return DeadLetterWriter(self._queue, DeadLetterTopic(self._settings.kafka, topic, Mask(self._settings.secrets)))
 
     # What is told.
 

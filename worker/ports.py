@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from worker.core.counts import Counts
+from worker.core.event import Kind
 from worker.core.letters import Letter
 from worker.core.outcome import Outcome
 from worker.core.ownership import Partition
@@ -25,10 +26,12 @@ class Health:
     """Whether all is well; if not, why, in words for a person.
 
     `last_events`: by topic, the time (UNIX seconds) of the last event that came since the start; 0: none did.
+    `intake_paused`: why records stay unread just now, those of calls included; that is no failure.
     """
 
     reasons: tuple[str, ...] = ()
     last_events: Mapping[str, float] | None = None
+    intake_paused: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -171,6 +174,9 @@ class Consumer(Protocol):
     def position(self, partition: Partition) -> int | None:
         """The next offset to read, as far as the client knows one. Does not block."""
 
+    def moved(self) -> Collection[Partition]:
+        """Partitions whose position may have changed since the last call, new ones among them. Does not block."""
+
     def pause(self, paused: bool) -> None:
         """Stops, or goes on, reading all partitions that are assigned now. Does not block."""
 
@@ -208,19 +214,24 @@ class Consumer(Protocol):
 
 
 class Api(Protocol):
-    """The Cart API. Thread-safe."""
+    """The Cart API. For one event loop."""
 
-    def post(self, path: str, body: bytes) -> Outcome:
+    async def post(self, path: str, body: bytes) -> Outcome:
         """One exchange, within the deadline. Never raises; what went wrong is the outcome."""
+
+    async def close(self) -> None: ...
 
 
 class Measure(Protocol):
-    """Durations, in seconds. Quick and thread-safe."""
+    """Durations, in seconds. Quick; for one thread."""
 
-    def request(self, kind: str, seconds: float) -> None: ...
+    def request(self, kind: Kind, seconds: float) -> None: ...
 
-    def delivered(self, kind: str, seconds: float) -> None:
+    def delivered(self, kind: Kind, seconds: float) -> None:
         """From the event to its first acceptance by the API."""
+
+    def call_delivered(self, kind: Kind, seconds: float) -> None:
+        """The same, of an entity that is on a call; besides `delivered`."""
 
 
 class Warn(Protocol):

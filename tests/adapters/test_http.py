@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from tests.adapters.blocking import BlockingApi
 from tests.brokers.certificates import write_certificates
 from worker.adapters.http import LONGEST_BODY, CartApi
 from worker.core.outcome import Result
@@ -37,8 +38,8 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def api(sandbox: Sandbox) -> Iterator[CartApi]:
-    with CartApi(sandbox.url, timeout=DEADLINE, concurrency=2) as client:
+def api(sandbox: Sandbox) -> Iterator[BlockingApi]:
+    with BlockingApi(sandbox.url, timeout=DEADLINE, concurrency=2) as client:
         yield client
 
 
@@ -55,7 +56,7 @@ print(*(line for line in Path("/proc/self/status").read_text().splitlines() if "
     assert ended.stdout.split() == ["THP_enabled:", "0"]
 
 
-def test_an_accepted_cart_is_delivered(api: CartApi, sandbox: Sandbox) -> None:
+def test_an_accepted_cart_is_delivered(api: BlockingApi, sandbox: Sandbox) -> None:
     assert api.post(PATH, BODY).result is Result.DELIVERED
     assert sandbox.records()[0].params["products"][0]["name"] == "Mug"
 
@@ -80,7 +81,7 @@ def test_an_accepted_cart_is_delivered(api: CartApi, sandbox: Sandbox) -> None:
     ],
 )
 def test_what_the_network_does_is_an_outcome(
-    api: CartApi, sandbox: Sandbox, fault: dict[str, Any], reason: str, ambiguous: bool
+    api: BlockingApi, sandbox: Sandbox, fault: dict[str, Any], reason: str, ambiguous: bool
 ) -> None:
     """Each fault has its reason; a request that was written and not answered is ambiguous. All within the deadline."""
     sandbox.set_faults([fault])
@@ -92,13 +93,13 @@ def test_what_the_network_does_is_an_outcome(
     assert api.post(PATH, BODY).result is Result.DELIVERED, "the client must go on working"
 
 
-def test_redirects_are_not_followed(api: CartApi, sandbox: Sandbox) -> None:
+def test_redirects_are_not_followed(api: BlockingApi, sandbox: Sandbox) -> None:
     sandbox.set_faults([{"redirect": f"{sandbox.url}/login"}])
     assert api.post(PATH, BODY).message == "HTTP 302"
     assert sandbox.state().elsewhere == 0
 
 
-def test_retry_after_is_told(api: CartApi, sandbox: Sandbox) -> None:
+def test_retry_after_is_told(api: BlockingApi, sandbox: Sandbox) -> None:
     sandbox.set_faults([{"status": 429, "headers": {"Retry-After": "7"}}])
     assert api.post(PATH, BODY).retry_after == 7.0
 
@@ -128,7 +129,7 @@ class Answers(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def answering(headers: dict[str, str], body: bytes, status: int = 200) -> Iterator[tuple[CartApi, list[Any]]]:
+def answering(headers: dict[str, str], body: bytes, status: int = 200) -> Iterator[tuple[BlockingApi, list[Any]]]:
     """An API that says this, with the connections that were made to it."""
     connections: list[Any] = []
     handler = type("Says", (Answers,), {"said": (status, headers, body), "connections": connections})
@@ -136,7 +137,7 @@ def answering(headers: dict[str, str], body: bytes, status: int = 200) -> Iterat
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         try:
-            with CartApi(f"http://127.0.0.1:{server.server_port}", timeout=DEADLINE, concurrency=2) as api:
+            with BlockingApi(f"http://127.0.0.1:{server.server_port}", timeout=DEADLINE, concurrency=2) as api:
                 yield api, connections
         finally:
             server.shutdown()
@@ -188,7 +189,7 @@ def test_nothing_was_written_where_nobody_listens() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    with CartApi(f"http://127.0.0.1:{port}", timeout=DEADLINE, concurrency=2) as api:
+    with BlockingApi(f"http://127.0.0.1:{port}", timeout=DEADLINE, concurrency=2) as api:
         outcome = api.post(PATH, BODY)
     assert (outcome.reason, outcome.ambiguous) == ("connection", False)
     assert "refused" in outcome.message
@@ -200,10 +201,10 @@ def test_a_certificate_is_verified_and_an_own_authority_can_be_named(tmp_path: P
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificates.broker, password=None)
     with Sandbox(keys={"sk_fake"}, ssl=context) as sandbox:
-        with CartApi(sandbox.url, timeout=2, concurrency=2) as api:
+        with BlockingApi(sandbox.url, timeout=2, concurrency=2) as api:
             outcome = api.post(PATH, BODY)
             assert (outcome.result, outcome.reason, outcome.ambiguous) == (Result.RETRYABLE, "connection", False)
-        with CartApi(sandbox.url, timeout=2, concurrency=2, ca_file=certificates.ca) as api:
+        with BlockingApi(sandbox.url, timeout=2, concurrency=2, ca_file=certificates.ca) as api:
             assert api.post(PATH, BODY).result is Result.DELIVERED
         assert len(sandbox.requests()) == 1
 
@@ -229,7 +230,7 @@ def test_an_unreadable_retry_after_is_none(value: str) -> None:
 
         thread = threading.Thread(target=serve)
         thread.start()
-        with CartApi(f"http://127.0.0.1:{server.getsockname()[1]}", timeout=5, concurrency=1) as api:
+        with BlockingApi(f"http://127.0.0.1:{server.getsockname()[1]}", timeout=5, concurrency=1) as api:
             outcome = api.post(PATH, BODY)
         thread.join(5)
     assert (outcome.reason, outcome.retry_after) == ("http_5xx", None)
@@ -249,7 +250,7 @@ def test_the_key_is_in_the_body_and_nowhere_else() -> None:
 
         thread = threading.Thread(target=serve)
         thread.start()
-        with CartApi(f"http://127.0.0.1:{server.getsockname()[1]}", timeout=5, concurrency=1) as api:
+        with BlockingApi(f"http://127.0.0.1:{server.getsockname()[1]}", timeout=5, concurrency=1) as api:
             api.post(PATH, BODY)
         thread.join(5)
     head, _, body = bytes(received).partition(b"\r\n\r\n")

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kafka.consumer.fetcher import CompletedFetch
-from kafka.consumer.subscription_state import SubscriptionState
 from kafka.record.default_records import DefaultRecordBatchBuilder
 from kafka.structs import TopicPartition
 
 from worker.adapters.kafka import bounded_fetch, records
 from worker.adapters.kafka.bounded_fetch import BoundedFetcher
+from worker.adapters.kafka.partition_changes import TrackedSubscription
 from worker.adapters.kafka.records import Batch
 from worker.core.ownership import Partition
 from worker.ports import FatalError, TooLarge
@@ -34,7 +34,7 @@ class Broker:
     """Logs of batches, and a fetcher that is given what it would have fetched."""
 
     def __init__(self, logs: list[list[tuple[int, Sizes]]]) -> None:
-        self.subscriptions = SubscriptionState("earliest")
+        self.subscriptions = TrackedSubscription("earliest")
         self.partitions = [TopicPartition("carts", number) for number in range(len(logs))]
         self.subscriptions.assign_from_user(self.partitions)
         manager = SimpleNamespace(_net=None, cluster=None)

@@ -33,7 +33,7 @@ def main() -> int:
 
     say("starting Kafka")
     measured: dict[str, Measured] = {}
-    with Bed(say, quick=options.quick, rounds=options.rounds, replayed=options.replayed) as bed:
+    with Bed(say, quick=options.quick, rounds=options.rounds, replayed=options.replayed, beside=options.beside) as bed:
         for name in options.only:
             say(f"== {name}")
             begun = time.monotonic()
@@ -76,6 +76,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--quick", action="store_true", help="everything small: to see that it works, not to measure")
     parser.add_argument("--replayed", type=int, help="carts in the range of the live replay, 2,000,000 by default")
+    parser.add_argument("--beside", type=Path, help="a checkout of another version, whose sending is measured as well")
     parser.add_argument("--json", type=Path, help="where to write the figures")
     parser.add_argument("--report", type=Path, help="the folder of the report: figures, plots, and the page beside it")
     options = parser.parse_args()

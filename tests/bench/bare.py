@@ -1,22 +1,23 @@
 """The limits: what the libraries do alone, with nothing of ours around them.
 
 python -m tests.bench.bare intake BOOTSTRAP TOPIC RECORDS   kafka-python's poll and orjson; prints JSON
-python -m tests.bench.bare http URL THREADS                  pyreqwest in threads, until it is ended
+python -m tests.bench.bare http URL CONCURRENCY              pyreqwest's async client on uvloop, until it is ended
 python -m tests.bench.bare freshness BOOTSTRAP TOPIC RECORDS from the producer's send to the record in hand; JSON
 """
 
+import asyncio
 import gc
 import json
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
 import orjson
+import uvloop
 from kafka import KafkaConsumer, TopicPartition
-from pyreqwest.client import SyncClientBuilder
+from pyreqwest.client import ClientBuilder
 
 from tests.bench.load import BODY
 
@@ -62,22 +63,24 @@ def intake(bootstrap: str, topic: str, records: str) -> None:
     _tell({"rate": (read - first) / (ended - started), "cost": (cpu_ended - cpu) / (read - first) * 1e6})
 
 
-def http(url: str, threads: str) -> None:
+def http(url: str, concurrency: str) -> None:
     client = (
-        SyncClientBuilder()
+        ClientBuilder()
         .default_headers({"content-type": "application/x-www-form-urlencoded", "accept": "application/json"})
         .timeout(timedelta(seconds=5))
-        .pool_max_idle_per_host(int(threads))
+        .pool_max_idle_per_host(int(concurrency))
         .build()
     )
 
-    def post() -> None:
+    async def post() -> None:
         while True:
-            client.post(url + "/api/customer-cart").body_bytes(BODY).build().send().bytes()
+            response = await client.post(url + "/api/customer-cart").body_bytes(BODY).build().send()
+            await response.bytes()
 
-    for _ in range(int(threads)):
-        threading.Thread(target=post, daemon=True).start()
-    threading.Event().wait()
+    async def all_of_them() -> None:
+        await asyncio.gather(*(post() for _ in range(int(concurrency))))
+
+    uvloop.run(all_of_them())
 
 
 def freshness(bootstrap: str, topic: str, records: str) -> None:

@@ -65,6 +65,7 @@ class Bed:
     """Context manager. `quick`: everything small, to see that it works. `say` takes lines of progress.
 
     `kafka`: one that runs already; without, it has its own. `replayed`: carts in the range of a live replay.
+    `beside`: a checkout of another version, to be measured in the same run.
     """
 
     def __init__(
@@ -75,8 +76,9 @@ class Bed:
         rounds: int,
         kafka: KafkaCluster | ExternalCluster | None = None,
         replayed: int | None = None,
+        beside: Path | None = None,
     ) -> None:
-        self.say, self.quick, self.rounds, self.replayed = say, quick, rounds, replayed
+        self.say, self.quick, self.rounds, self.replayed, self.beside = say, quick, rounds, replayed, beside
         self._kafka = kafka
         self._exit = ExitStack()
 
@@ -134,11 +136,17 @@ class Bed:
 
     @contextmanager
     def worker(
-        self, topic: str, settings: Mapping[str, str] = {}, *, api: Api | None = None, group: str | None = None
+        self,
+        topic: str,
+        settings: Mapping[str, str] = {},
+        *,
+        api: Api | None = None,
+        group: str | None = None,
+        checkout: Path | None = None,
     ) -> Iterator[BenchWorker]:
         """A worker in a group of its own, killed at the block's end; without a limit to its rate."""
         usual = self.environment(topic, api=api, group=group) | {"WORKER_COLLAPSE_WINDOW_MS": "500"}
-        with BenchWorker({**usual, **settings}) as process:
+        with BenchWorker({**usual, **settings}, checkout) as process:
             yield process
 
     def read_through(self, worker: BenchWorker, events: int, every: float = 0.25) -> Reading:
@@ -169,18 +177,26 @@ def every(seconds: float, condition: Callable[[], T]) -> Callable[[], T]:
     return look
 
 
-def produce(bootstrap: str, topic: str, records: Iterable[tuple[bytes, bytes]], **client: Any) -> None:
+def produce(
+    bootstrap: str, topic: str, records: Iterable[tuple[bytes, bytes]], partition: int | None = None, **client: Any
+) -> None:
     """Many records, quickly, in their order."""
     options = {"acks": 1, "linger_ms": 20, "batch_size": 128 * 1024} | client
     producer = KafkaProducer(bootstrap_servers=bootstrap, metrics_enabled=False, **options)
     for key, value in records:
-        producer.send(topic, key=key, value=value)
+        producer.send(topic, key=key, value=value, partition=partition)
     producer.flush(120)
     producer.close(30)
 
 
 def paced(
-    bootstrap: str, topic: str, rate: float, seconds: float, event: Callable[[int, int], tuple[bytes, bytes]]
+    bootstrap: str,
+    topic: str,
+    rate: float,
+    seconds: float,
+    event: Callable[[int, int], tuple[bytes, bytes]],
+    *,
+    partition: int | None = None,
 ) -> None:
     """Sends `rate` events a second, evenly; `event` gets its number and the time (UNIX, µs). Blocks for that long."""
     producer = KafkaProducer(bootstrap_servers=bootstrap, acks=1, linger_ms=0, metrics_enabled=False)
@@ -191,7 +207,7 @@ def paced(
         if wait > 0:
             time.sleep(wait)
         key, value = event(number, time.time_ns() // 1000)
-        producer.send(topic, key=key, value=value)
+        producer.send(topic, key=key, value=value, partition=partition)
     producer.flush(30)
     producer.close(30)
 

@@ -49,12 +49,25 @@ def cpu_now(pid: int) -> float:
     return total / 1e9
 
 
+def one_core() -> int:
+    """The core that `pin` holds to."""
+    return min(os.sched_getaffinity(0))
+
+
 def pin(pid: int) -> None:
     """Holds all threads that the process has now to one core."""
-    core = {min(os.sched_getaffinity(0))}
+    _hold(pid, {one_core()})
+
+
+def unpin(pid: int) -> None:
+    """Lets them run on all cores again."""
+    _hold(pid, os.sched_getaffinity(0))
+
+
+def _hold(pid: int, cores: set[int]) -> None:
     for thread in Path(f"/proc/{pid}/task").iterdir():
         with contextlib.suppress(ProcessLookupError):
-            os.sched_setaffinity(int(thread.name), core)
+            os.sched_setaffinity(int(thread.name), cores)
 
 
 def processor() -> str:

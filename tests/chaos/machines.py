@@ -89,7 +89,7 @@ partitions, one of whose entities comes to both, answers, rejections, poison, fa
 outages, letters, moves, crashes, drains, other workers, offsets that go back, clocks that step. After every step the
 invariants of [Delivery](delivery.md) are checked, and at rest that nothing is lost and nothing is stale.
 
-A third one drives the engine: two workers of a group in one thread, with the real intake, senders, commits, rebalances
+A third one drives the engine: two workers of a group in one thread, with the real intake, sending loop, commits, rebalances
 and dead letters, among a broker, an API and clocks of its own. Partitions move between them under both kinds of
 assignor, processes crash and are back at once or late, commits fail, are answered late or not at all, requests land
 late; and the API's key is looked for in each line of the log, and on each page.

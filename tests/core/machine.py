@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from tests.core.world import (
     BACK_AFTER,
+    CALLS,
     ENTITIES,
     FAILURES,
     LATEST_LANDING,
@@ -35,17 +36,20 @@ from tests.core.world import (
     home,
 )
 from worker.core.batch import collapse
+from worker.core.calls import CALL_LASTS, IN_A_ROW, Link
 from worker.core.circuit_breaker import TripReason
 from worker.core.event import Entity, Event, Invalid, Kind, Skipped
 from worker.core.lane import Delivery, QueuedEvent, Slot
 from worker.core.letters import Letter
 from worker.core.outbox import Outbox
 from worker.core.outcome import DELIVERED, Outcome, Result
-from worker.core.ownership import Partition
+from worker.core.ownership import Ownership, Partition
 from worker.core.rules import OVERHEAD, Rules
 
 CONCURRENCY = 3
 SIZE = 10
+#: What a link costs beside its record, at most (bytes).
+LINK = 400
 START = 1000.0
 ANSWERED = (Result.DELIVERED, Result.REJECTED)
 
@@ -59,10 +63,31 @@ class Tally:
 
 
 TALLY = Tally()
+TROUBLES = ("crash", "stop", "elsewhere", "back", "cut", "suspend", "moves", "clock", "lease")
+
+
+def check_active(box: Outbox) -> None:
+    """What the outbox knows from the partitions that have changed is what a look at all of them finds."""
+    owners = box.owned.values()
+    due = {
+        owner.partition: offset
+        for owner in owners
+        if (offset := owner.committable()) is not None and (offset != owner.committed or not owner.noted)
+    }
+    assert box.committable() == due, "5: what is to be committed"
+    assert box.unnoted() == any(not owner.noted and owner.position is not None for owner in owners), "2: markers"
+    assert box.unsettled == sum(len(owner.unsettled) for owner in owners), "6: the sum"
+    assert box.uncommitted() == sum(owner.uncommitted() for owner in owners), "5: what is read again"
+    read_at = [event.read_at for owner in owners for event in owner.unsettled.values()]
+    assert box.oldest_read_at() == min(read_at, default=None), "the oldest"
+    assert set(box.without_position()) == {owner.partition for owner in owners if owner.position is None}
+    overlooked = {owner.partition for owner in owners if not owner.at_rest} - {o.partition for o in box._owners.active}
+    assert not overlooked, f"not at rest, and nobody looks: {overlooked}"
 
 
 class OutboxMachine(RuleBasedStateMachine):
     dead_letters: ClassVar[bool] = False
+    troubles: ClassVar[Sequence[str]] = TROUBLES
 
     @initialize(
         max_attempts=st.sampled_from([2, 50]),
@@ -113,6 +138,8 @@ class OutboxMachine(RuleBasedStateMachine):
         self.answers: list[Entity] = []
         self.failed_at: dict[Slot, int] = {}
         self.failing_since: dict[QueuedEvent, float] = {}
+        self.on_call: dict[tuple[Partition, Entity], float] = {}
+        self.row = 0
         self.last_start = float("inf")
         for log in self.logs.values():
             log.owned = False
@@ -120,13 +147,14 @@ class OutboxMachine(RuleBasedStateMachine):
     # The outside world.
 
     @rule(
-        kind=st.sampled_from(["crash", "stop", "elsewhere", "back", "cut", "suspend", "moves", "clock", "lease"]),
+        which=st.integers(0, 8),
         partition=st.sampled_from(PARTITIONS),
         lands_after=st.sampled_from([None, 0.05, 9.0, SESSION_TIMEOUT]),
         number=st.integers(0, 3),
     )
-    def trouble(self, kind: str, partition: Partition, lands_after: float | None, number: int) -> None:
+    def trouble(self, which: int, partition: Partition, lands_after: float | None, number: int) -> None:
         """One rule for all that is rare: as many rules would leave little room for work between them."""
+        kind = self.troubles[which % len(self.troubles)]
         if kind == "crash":
             in_time = lands_after != SESSION_TIMEOUT
             self.crash(lands_after, BACK_AFTER[number] if in_time else SESSION_TIMEOUT)
@@ -138,6 +166,8 @@ class OutboxMachine(RuleBasedStateMachine):
             self.the_position_goes_back(partition, number)
         elif kind == "cut":
             self.the_log_loses_its_end(partition, 1 + number, noticed=lands_after is None)
+        elif kind == "emptied":
+            self.emptied_in_flight()
         elif kind == "suspend":
             self.suspend(partition)
         elif kind == "lease":
@@ -147,22 +177,32 @@ class OutboxMachine(RuleBasedStateMachine):
         else:
             self.skew = [-86_400.0, -11.0, 11.0, 86_400.0][number]
 
-    @rule(entity=st.sampled_from(ENTITIES), nature=st.sampled_from(NATURES), other=st.booleans())
-    def produce(self, entity: Entity, nature: Nature, other: bool) -> None:
+    @rule(
+        entity=st.sampled_from(ENTITIES),
+        nature=st.sampled_from(NATURES),
+        other=st.booleans(),
+        call_id=st.sampled_from(CALLS),
+    )
+    def produce(self, entity: Entity, nature: Nature, other: bool, call_id: str | None = None) -> None:
         if nature == "poison" and entity not in POISONABLE:
             nature = "good"
         partition = PARTITIONS[int(other)] if entity == WANDERER else home(entity)
-        self.logs[partition].records.append(Record(entity, nature))
+        linked = nature not in ("good", "rejected", "poison")
+        self.logs[partition].records.append(Record(entity, nature, False, call_id, linked, self.now))
 
-    @rule(entity=st.sampled_from(ENTITIES))
-    def produce_and_read(self, entity: Entity) -> None:
-        self.produce(entity, "good", other=False)
+    @rule(entity=st.sampled_from(ENTITIES), call_id=st.sampled_from(CALLS))
+    def produce_and_read(self, entity: Entity, call_id: str | None = None) -> None:
+        self.produce(entity, "good", other=False, call_id=call_id)
         self.read()
 
-    @rule(natures=st.lists(st.sampled_from(NATURES), min_size=len(ENTITIES), max_size=len(ENTITIES)))
-    def one_of_each(self, natures: list[Nature]) -> None:
+    @rule(
+        natures=st.lists(st.sampled_from(NATURES), min_size=len(ENTITIES), max_size=len(ENTITIES)),
+        calls=st.integers(0, len(ENTITIES)),
+    )
+    def one_of_each(self, natures: list[Nature], calls: int = 0) -> None:
+        """The first `calls` of them are on a call: all are due at the same time then."""
         for entity, nature in zip(ENTITIES, natures, strict=True):
-            self.produce(entity, nature, other=False)
+            self.produce(entity, nature, other=False, call_id="7" if calls > ENTITIES.index(entity) else None)
         self.read()
 
     @rule(seconds=st.sampled_from([0.0, 0.1, 0.5, 1.0, 3.0, 10.0, 61.0, 3600.0]))
@@ -177,7 +217,8 @@ class OutboxMachine(RuleBasedStateMachine):
         """
         for delivery in self.in_flight:
             self._may_land(delivery, lands_after)
-        lost = [delivery.entity for delivery in self.in_flight if delivery.entity != WANDERER]
+        good = [delivery.entity for delivery in self.in_flight if self._record(delivery).nature == "good"]
+        lost = [entity for entity in good if entity != WANDERER]
         self.begin()
         self.wait(back_after)
         if lost and back_after < LATEST_LANDING:
@@ -204,7 +245,7 @@ class OutboxMachine(RuleBasedStateMachine):
             return
         self.wait(SESSION_TIMEOUT)
         for offset, record in enumerate(log.records[log.committed :], log.committed):
-            record.answered = True
+            record.answered = record.linked = True
             if record.nature == "good":
                 self.api.holds[record.entity] = partition, offset
         log.committed = log.read = len(log.records)
@@ -225,7 +266,7 @@ class OutboxMachine(RuleBasedStateMachine):
     def _poll(self, partition: Partition, log: Log) -> None:
         before, bytes_before = self._pending_entities(), self.outbox.pending_bytes
         poll = len(log.records) - log.position
-        kept, overtaken = collapse([_decoded(record) for record in log.records[log.position :]])
+        kept, overtaken, *_ = collapse([_decoded(record) for record in log.records[log.position :]])
         for kind, events in overtaken.items() if self.batches else ():
             assert self.outbox.overtaken(partition, kind, events)
         for at in kept if self.batches else range(poll):
@@ -234,7 +275,7 @@ class OutboxMachine(RuleBasedStateMachine):
         log.read = max(log.read, log.position)
         self.outbox.advance(partition, log.position, self.now)
         assert self._pending_entities() <= max(before, self.rules_of_box.max_pending - 1) + poll, "4: pending"
-        most = max(bytes_before, self.rules_of_box.max_pending_bytes) + poll * (SIZE + OVERHEAD)
+        most = max(bytes_before, self.rules_of_box.max_pending_bytes) + poll * (SIZE + OVERHEAD + LINK)
         assert self.outbox.pending_bytes <= most, "4: bytes"
 
     def _read(self, partition: Partition, offset: int, record: Record) -> None:
@@ -251,7 +292,20 @@ class OutboxMachine(RuleBasedStateMachine):
             assert box.refuse(partition, offset, None, size=SIZE, now=self.now, **said)  # type: ignore[arg-type]
             record.answered = record.answered or not self.dead_letters
         else:
-            assert box.add(partition, offset, record.entity, None, size=SIZE, occurred_at=0.0, now=self.now)
+            assert box.add(
+                partition,
+                offset,
+                record.entity,
+                None,
+                size=SIZE,
+                occurred_at=0.0,
+                now=self.now,
+                age=self.now - record.at,
+                call_id=record.call_id,
+            )
+            if record.call_id:
+                until = max(record.at + CALL_LASTS, self.on_call.get((partition, record.entity), 0.0))
+                self.on_call[partition, record.entity] = until
 
     def _confirming(self, entity: Entity, partition: Partition) -> list[int]:
         """Offsets of the entity's states that wait for their confirmation."""
@@ -280,6 +334,7 @@ class OutboxMachine(RuleBasedStateMachine):
         if self.logs[partition].owned and reason == "revoked":
             self.suspend(partition)
         self.outbox.release([partition], reason, self.now)
+        self.on_call = {of: until for of, until in self.on_call.items() if of[0] != partition}
         self.logs[partition].owned = False
 
     def away_and_back(self, partition: Partition, reason: str) -> None:
@@ -287,6 +342,13 @@ class OutboxMachine(RuleBasedStateMachine):
         self.assign(partition)
         self.commit()
         self.read()
+
+    def emptied_in_flight(self) -> None:
+        """A cart is emptied while its request is in flight, which then fails."""
+        if self.in_flight:
+            self.produce(self.in_flight[0].entity, "emptied", other=False)
+            self.read()
+            self._answer(0, FAILURES["5xx"])
 
     def suspend(self, partition: Partition) -> None:
         """It is asked back; under an eager assignor it may be given again."""
@@ -321,7 +383,9 @@ class OutboxMachine(RuleBasedStateMachine):
         for entity, at in self.api.holds.items():
             if at[0] == partition and at[1] >= end:
                 self.api.holds[entity] = partition, -1
-        log.records += [Record(record.entity, "good") for record in lost]
+        for record in log.records:
+            record.linked = record.linked or record.entity in {other.entity for other in lost}
+        log.records += [Record(record.entity, "good", at=self.now) for record in lost]
         if noticed:
             self.outbox.advance(partition, end, self.now)
         self._poll(partition, log)
@@ -344,13 +408,41 @@ class OutboxMachine(RuleBasedStateMachine):
 
     @rule()
     def take(self) -> None:
-        while len(self.in_flight) < CONCURRENCY and (delivery := self.outbox.take(self.now)) is not None:
+        while len(self.in_flight) < CONCURRENCY:
+            calls, others = self._due()
+            if (delivery := self.outbox.take(self.now)) is None:
+                break
             self._check(delivery)
+            self._check_turn(delivery, calls=calls, others=others)
             self.sent[delivery.event.owner.epoch, delivery.entity] = delivery.event.offset
             self.in_flight.append(delivery)
         if len(self.in_flight) < CONCURRENCY:
             wake_at = self.outbox.wake_at(self.now)
             assert wake_at is None or wake_at > self.now, "a sender would spin"
+
+    def _due(self) -> tuple[bool, bool]:
+        """Whether entities on a call are due, and others: what an open breaker does not stop and nothing holds back."""
+        box = self.outbox
+        due = [
+            self.now < lane.on_call_until
+            for lane in box._lanes._lanes.values()
+            if lane.in_flight is None
+            and lane.waiting[0].due <= self.now
+            and not lane.waiting[0].event.owner.held
+            and lane.entity.kind in box.breakers.closed
+        ]
+        return any(due), not all(due)
+
+    def _check_turn(self, delivery: Delivery, *, calls: bool, others: bool) -> None:
+        entity = delivery.entity
+        if entity != WANDERER:
+            on_call = self.now < self.on_call.get((home(entity), entity), 0.0)
+            assert delivery.on_call == on_call, "10: a call that nobody knows of, or none"
+        if delivery.probe:
+            return
+        assert delivery.on_call or not calls or self.row == IN_A_ROW, "10: somebody on a call was passed over"
+        assert not (delivery.on_call and others and self.row == IN_A_ROW), "10: calls starve others"
+        self.row = self.row + others if delivery.on_call else 0
 
     @rule(seconds=st.sampled_from([0.5, 1.0, 3.0, 31.0]))
     def send(self, seconds: float) -> None:
@@ -447,7 +539,7 @@ class OutboxMachine(RuleBasedStateMachine):
             self.api.holds[delivery.entity] = delivery.event.owner.partition, delivery.event.offset
         slot, attempts, owned = delivery.slot, delivery.slot.attempts, delivery.event.owner.alive
         settled_before, collapsed, letters = box.counts.settled(), box.counts.collapsed.total(), len(box.letters)
-        closed, spared = set(box.breakers.closed), self._spared(delivery, outcome)
+        closed, spared, link = set(box.breakers.closed), self._spared(delivery, outcome), delivery.event.link
         settled = box.settle(delivery, outcome, self.now)
         self._check_breakers(delivery.entity.kind, outcome, closed)
         if outcome.result in ANSWERED:
@@ -455,6 +547,8 @@ class OutboxMachine(RuleBasedStateMachine):
         if outcome.result in ANSWERED and not spared:
             rejected = outcome.result is Result.REJECTED
             record.answered = record.answered or (owned and not (self.dead_letters and rejected))
+            if not rejected or (owned and not self.dead_letters):
+                self._link_told(delivery.event, link)
             if rejected and owned:
                 record.nature = "rejected"
         else:
@@ -464,6 +558,10 @@ class OutboxMachine(RuleBasedStateMachine):
             assert len(box.letters) == letters or settled.exhausted, "a letter of an event that is not at its end"
         if settled.stale:
             assert settled_before == box.counts.settled(), "settled what it does not own"
+
+    def _link_told(self, event: QueuedEvent, link: Link | None) -> None:
+        if link is not None and event.entity is not None:
+            self.logs[event.owner.partition].link_told(event.entity, event.offset, link.texts[0])
 
     def _spared(self, delivery: Delivery, outcome: Outcome) -> bool:
         """Whether the rejection of a probe must settle nothing, as everything of its kind is rejected."""
@@ -521,6 +619,7 @@ class OutboxMachine(RuleBasedStateMachine):
     def commits_never_pass_what_is_unsettled(self) -> None:
         for log in self.logs.values():
             assert not log.lost(), f"1, 7: offsets {log.lost()} were lost"
+            assert not log.unlinked(), f"10: links to calls at {log.unlinked()} were lost"
 
     @invariant()
     def every_event_is_accounted_for(self) -> None:
@@ -533,6 +632,10 @@ class OutboxMachine(RuleBasedStateMachine):
         assert box.pending_bytes == sum(event.size for event in held), "4: bytes"
         for owner in box.owned.values():
             assert all(one < next_ for one, next_ in pairwise(owner.unsettled)), "the first must be the smallest"
+
+    @invariant()
+    def what_is_asked_of_active_partitions_only_is_true_of_all(self) -> None:
+        check_active(self.outbox)
 
     @invariant()
     def what_is_in_flight_is_what_was_taken(self) -> None:
@@ -578,7 +681,7 @@ class OutboxMachine(RuleBasedStateMachine):
                 self._answer(0, None)
             self._write_letters()
             self.commit()
-            held = [(p, offset) for p, owner in self.outbox.owned.items() for offset in owner.unsettled]
+            held = [(p, offset) for p, owner in self.outbox.owned.items() for offset in uncarried(owner)]
             all_read = all(log.position == len(log.records) for log in self.logs.values())
             if all_read and not self.api.landings and all(self.logs[p].records[o].nature in natures for p, o in held):
                 return
@@ -615,6 +718,7 @@ class OutboxMachineWithDeadLetters(OutboxMachine):
             record.nature = "exhausted"
         if letter.event.owner.alive:
             record.answered = True
+            self._link_told(letter.event, letter.event.link)
 
     @precondition(lambda self: self.letters)
     @rule()
@@ -631,6 +735,12 @@ class OutboxMachineWithDeadLetters(OutboxMachine):
 MACHINES: tuple[type[OutboxMachine], ...] = (OutboxMachine, OutboxMachineWithDeadLetters)
 
 
+def uncarried(owner: Ownership) -> set[int]:
+    """What is unsettled but for records that only wait until their link was sent by another one."""
+    links = [(event.link, event.offset) for event in owner.unsettled.values() if event.link is not None]
+    return owner.unsettled.keys() - {offset for link, of in links for offset in link.carried(of)}
+
+
 def _decoded(record: Record) -> Event | Skipped | Invalid:
     if record.nature == "skipped":
         return Skipped("tombstone")
@@ -638,7 +748,7 @@ def _decoded(record: Record) -> Event | Skipped | Invalid:
         return Skipped("empty_products", record.entity.kind, record.entity)
     if record.nature == "invalid":
         return Invalid("invalid_event", "unknown", "", "an object")
-    return Event(record.entity)
+    return Event(record.entity, call_id=record.call_id)
 
 
 def profile(examples: int, steps: int, phases: Sequence[Phase] = tuple(Phase)) -> settings:

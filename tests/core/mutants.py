@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any, Final
 from unittest.mock import patch
 
+from worker.core.calls import Calls, Link
 from worker.core.circuit_breaker import Change, CircuitBreaker, CircuitBreakers
 from worker.core.event import Entity, Kind
 from worker.core.lane import Delivery, Lane, QueuedEvent, Slot
@@ -149,6 +150,11 @@ def _dropped_when_retained(self: Outbox, partitions: list[Partition], now: float
     return [partition for partition in new if partition not in self.owned]
 
 
+def _forgotten_before_it_is_committed(self: Ownerships) -> None:
+    for owner in [owner for owner in self.active if owner.noted and not owner.catching_up and not owner.unsettled]:
+        del self.active[owner]
+
+
 def _replaced_across_partitions(self: Lane, _: Ownership) -> Slot | None:
     return self.waiting[0] if self.waiting else None
 
@@ -164,6 +170,35 @@ def _held_back_ones_sent(_: Ownership) -> bool:
 def _released_but_counted(_: Settling, event: Any) -> None:
     del event.owner.unsettled[event.offset]  # and its bytes are never given back
 
+
+def _others_starve(self: Lanes, now: float, kinds: tuple[Kind, ...]) -> Lane | None:
+    return self.first(now, kinds, urgent=True) or self.first(now, kinds)
+
+
+def _calls_passed_over(self: Lanes, now: float, kinds: tuple[Kind, ...]) -> Lane | None:
+    return self.first(now, kinds) or self.first(now, kinds, urgent=True)
+
+
+def _calls_ended_with_any_partition(self: Calls, _: tuple[str, int]) -> None:
+    self._until.clear()
+
+
+def _link_lost(self: Settling, old: QueuedEvent, new: QueuedEvent) -> None:
+    own = new.link
+    _hand_on(self, old, new)
+    if new.link is not None:
+        self.let_go(new, new.owner)
+    new.link = own
+
+
+def _link_committed_past(self: Settling, old: QueuedEvent, new: QueuedEvent) -> None:
+    _hand_on(self, old, new)
+    if new.link is not None:
+        self.let_go(new, new.owner)
+        new.link = Link(*(said and said._replace(offset=new.offset) for said in new.link))
+
+
+_hand_on = Settling._hand_on
 
 MUTANTS: Final[dict[str, Plant]] = {
     "1-committed-from-seen": (Ownership, "committable", _committed_from_seen),
@@ -181,6 +216,7 @@ MUTANTS: Final[dict[str, Plant]] = {
     "3-older-after-newer": (Outbox, "add", _the_last_one_first),
     "4-bounds-ignored": (Outbox, "full", _bounds_ignored),
     "4-bytes-not-given-back": (Settling, "_finish", _released_but_counted),
+    "5-forgotten-before-it-is-committed": (Ownerships, "forget_resting", _forgotten_before_it_is_committed),
     "7-settled-without-letter": (Settling, "reject", _settled_without_letter),
     "9-attempt-counted-by-a-probe": (Settling, "_count_attempt", _counted_by_probes),
     "9-attempt-counted-by-an-outage": (Settling, "_count_attempt", _counted_by_outages),
@@ -189,6 +225,11 @@ MUTANTS: Final[dict[str, Plant]] = {
     "9-closed-by-a-refused-key": (CircuitBreakers, "_failed", _closed_by_a_refused_key),
     "9-probe-settles-in-rejections": (CircuitBreakers, "spares", _nobody_spared),
     "9-one-entity-probes": (Lanes, "to_probe", _probed_by_the_same_one),
+    "10-calls-starve-others": (Lanes, "due", _others_starve),
+    "10-calls-passed-over": (Lanes, "due", _calls_passed_over),
+    "10-calls-end-with-any-partition": (Calls, "end", _calls_ended_with_any_partition),
+    "10-link-lost-in-a-collapse": (Settling, "_hand_on", _link_lost),
+    "10-link-committed-past": (Settling, "_hand_on", _link_committed_past),
 }
 
 

@@ -54,11 +54,32 @@ class Box:
     now: float = START
     positions: dict[Partition, int] = field(default_factory=dict)
 
-    def add(self, entity: Entity, partition: Partition = P0, size: int = 100) -> int:
+    def add(
+        self,
+        entity: Entity,
+        partition: Partition = P0,
+        size: int = 100,
+        *,
+        call_id: str | None = None,
+        agent: str | None = None,
+        age: float = 0.0,
+    ) -> int:
+        """`age`: seconds since the record was written. Returns its offset."""
         offset = self.positions.setdefault(partition, 0)
         self.positions[partition] += 1
         payload = f"{entity}@{partition.partition}:{offset}"
-        assert self.outbox.add(partition, offset, entity, payload, size=size, occurred_at=0.0, now=self.now)
+        assert self.outbox.add(
+            partition,
+            offset,
+            entity,
+            payload,
+            size=size,
+            occurred_at=0.0,
+            now=self.now,
+            age=age,
+            call_id=call_id,
+            agent=agent,
+        )
         return offset
 
     def skip(self, partition: Partition = P0, skipped: Skipped = TOMBSTONE) -> int:
@@ -171,6 +192,7 @@ def box(
     dead_letters: bool = False,
     max_attempts: int = 50,
     window: float = WINDOW,
+    call_window: float = 0.1,
     max_pending: int = 50_000,
     max_pending_bytes: int = 64 * 1024 * 1024,
     large_at_once: int = at_once(32),
@@ -179,6 +201,7 @@ def box(
     rules = Rules(
         no_jitter,
         window=window,
+        call_window=call_window,
         max_pending=max_pending,
         max_pending_bytes=max_pending_bytes,
         large_at_once=large_at_once,

@@ -14,8 +14,12 @@ ORDER = Entity("order", "a")
 SKIPPED = Skipped("tombstone")
 EMPTIED = [Skipped("empty_products", "cart", entity) for entity in (A, B)]
 INVALID = Invalid("invalid_event", "cart", "id", "a string", "a")
+LINKED = [Event(A, call_id="7"), Event(A, agent="Zoe"), Event(A, call_id="8"), Event(B, call_id="9")]
 RECORDS = st.one_of(
-    st.sampled_from([A, B, C, ORDER]).map(Event), st.sampled_from([SKIPPED, *EMPTIED]), st.just(INVALID)
+    st.sampled_from([A, B, C, ORDER]).map(Event),
+    st.sampled_from(LINKED),
+    st.sampled_from([SKIPPED, *EMPTIED]),
+    st.just(INVALID),
 )
 
 One = Event | Skipped | Invalid
@@ -24,7 +28,7 @@ One = Event | Skipped | Invalid
 def take_in(made: Box, at: int, one: One) -> None:
     made.positions[P0] = at
     if isinstance(one, Event):
-        made.add(one.entity)
+        made.add(one.entity, call_id=one.call_id, agent=one.agent)
     elif isinstance(one, Skipped):
         made.skip(skipped=one)
     else:
@@ -41,7 +45,7 @@ def one_by_one(batches: list[list[One]]) -> Box:
 def collapsed(batches: list[list[One]]) -> Box:
     made, start = box(), 0
     for batch in batches:
-        kept, overtaken = collapse(batch)
+        kept, overtaken, *_ = collapse(batch)
         for kind, events in overtaken.items():
             assert made.outbox.overtaken(P0, kind, events)
         for at in kept:
@@ -50,28 +54,33 @@ def collapsed(batches: list[list[One]]) -> Box:
     return made
 
 
-def sent(outbox: Outbox) -> Iterator[tuple[Entity, int]]:
+def sent(outbox: Outbox) -> Iterator[tuple[Entity, int, str]]:
     while (delivery := outbox.take(1e6)) is not None:
-        yield delivery.entity, delivery.event.offset
+        yield delivery.entity, delivery.event.offset, str(delivery.event.link and delivery.event.link.texts)
 
 
 def test_the_newest_of_each_entity_is_kept_in_log_order() -> None:
     events = [Event(entity) for entity in (A, B, A, ORDER, B, C)]
-    kept, overtaken = collapse([*events[:3], INVALID, *events[3:], SKIPPED])
+    kept, overtaken, *_ = collapse([*events[:3], INVALID, *events[3:], SKIPPED])
     assert kept == [2, 3, 4, 5, 6, 7]
     assert overtaken == {"cart": 2}
 
 
 def test_an_emptied_cart_takes_the_older_events_of_its_entity_with_it_and_no_newer_one() -> None:
     events = [Event(entity) for entity in (A, B, A, A)]
-    kept, overtaken = collapse([*events[:3], EMPTIED[0], SKIPPED, INVALID])
+    kept, overtaken, *_ = collapse([*events[:3], EMPTIED[0], SKIPPED, INVALID])
     assert (kept, overtaken) == ([1, 3, 4, 5], {"cart": 2})
-    kept, overtaken = collapse([*events[:3], EMPTIED[0], events[3]])
+    kept, overtaken, *_ = collapse([*events[:3], EMPTIED[0], events[3]])
     assert (kept, overtaken) == ([1, 3, 4], {"cart": 2})
 
 
+def test_an_event_with_a_link_to_a_call_is_left_to_the_outbox_which_hands_it_on() -> None:
+    kept, overtaken, events, calls = collapse([LINKED[0], Event(A), Event(A), Event(B), LINKED[3], LINKED[3]])
+    assert (kept, overtaken, events, calls) == ([0, 2, 4, 5], {"cart": 2}, 6, 3)
+
+
 def test_nothing_in_nothing_out() -> None:
-    assert collapse([]) == ([], {})
+    assert collapse([]) == ([], {}, 0, 0)
 
 
 @given(st.lists(st.lists(RECORDS, max_size=12), max_size=4))

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from email.utils import formatdate
 from typing import Final, Literal
 
+from worker.core.calls import LINK_LASTS
 from worker.core.event import Entity
 from worker.core.outcome import Outcome, Result, parse_retry_after
 from worker.core.ownership import Partition
@@ -20,6 +21,9 @@ LATEST_LANDING: Final = 9.0
 SESSION_TIMEOUT: Final = 20.0
 #: How long after its end a process may be back (s): a static member owns its partitions again at once.
 BACK_AFTER: Final = (0.0, 1.0, LATEST_LANDING, SESSION_TIMEOUT)
+
+#: Of the records that may be linked to a call a half are; two calls of an entity contradict.
+CALLS: Final[list[str | None]] = [None, None, "7", "8"]
 
 Nature = Literal["good", "rejected", "poison", "skipped", "emptied", "invalid", "exhausted"]
 NATURES: Final[list[Nature]] = ["good", "good", "good", "good", "rejected", "poison", "skipped", "emptied", "invalid"]
@@ -47,11 +51,17 @@ def busy_until(true_time: float, our_time: float) -> Outcome:
 
 @dataclass
 class Record:
-    """`answered`: nobody needs to send it any more. `poison` fails until it is healed."""
+    """`answered`: nobody needs to send it any more. `poison` fails until it is healed.
+
+    `call_id`: its link to a call. `linked`: nobody needs to hand that on any more. `at`: when it was written.
+    """
 
     entity: Entity
     nature: Nature
     answered: bool = False
+    call_id: str | None = None
+    linked: bool = False
+    at: float = 0.0
 
 
 @dataclass
@@ -72,6 +82,25 @@ class Log:
             for offset, record in enumerate(self.records[: self.committed])
             if not record.answered and (record.nature == "invalid" or not self._replaced(offset, record.entity))
         ]
+
+    def unlinked(self) -> list[int]:
+        """Offsets that a commit has passed although no request told the API of their links. A newer link of the entity
+        takes an older one's place; an emptied cart and a day's distance end what is handed on.
+        """
+        return [
+            offset
+            for offset, record in enumerate(self.records[: self.committed])
+            if record.call_id and not record.linked and not self._excused(offset, record)
+        ]
+
+    def _excused(self, offset: int, record: Record) -> bool:
+        later = [r for r in self.records[offset + 1 : self.read] if r.entity == record.entity]
+        return any(r.nature == "emptied" or r.call_id is not None or r.at - record.at > LINK_LASTS for r in later)
+
+    def link_told(self, entity: Entity, offset: int, call_id: str | None) -> None:
+        """A request, or a letter, of that offset said so."""
+        for record in self.records[: offset + 1]:
+            record.linked = record.linked or (record.entity == entity and record.call_id == call_id)
 
     def _replaced(self, offset: int, entity: Entity) -> bool:
         newer = ("good", "rejected", "poison", "exhausted", "emptied")

@@ -1,6 +1,7 @@
 """What becomes of the group of the engine's machine: time passes, members go and come, partitions move."""
 
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
@@ -21,7 +22,7 @@ class Group(Work):
     rebalancing: bool
 
     def _process(self, seat: Seat) -> Process:
-        return Process(self.world, seat, self.rules_of_box, self.rate)
+        return Process(self.world, seat, self.rules_of_box, self.rate, partial(self._check, seat))
 
     @rule(seconds=st.sampled_from([0.0, 0.1, 0.5, 1.0, 3.0, 10.0, 61.0]), lands_after=LANDINGS)
     def wait(self, seconds: float, lands_after: float | None) -> None:
@@ -65,6 +66,7 @@ class Group(Work):
     def _leave(self, seat: Seat, back_after: float, orphans_at: float) -> None:
         assert seat.process is not None
         self.world.abandoned = [f for f in self.world.abandoned if f not in seat.process.flights]
+        seat.process.loop.close()
         seat.process, seat.back_at = None, self.world.now + back_after
         if back_after >= SESSION_TIMEOUT or seat.cut or self.rebalancing:
             self._orphan(seat, orphans_at)

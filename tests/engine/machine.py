@@ -16,11 +16,11 @@ from hypothesis.stateful import initialize, invariant, rule
 from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import LogCapture
 
-from tests.core.machine import Tally
-from tests.core.world import BACK_AFTER, FAILURES, LATEST_LANDING, SUSPENDED, TIMED_OUT
+from tests.core.machine import Tally, uncarried
+from tests.core.world import BACK_AFTER, CALLS, FAILURES, LATEST_LANDING, SUSPENDED, TIMED_OUT
 from tests.engine.group import LANDINGS, Group
-from tests.engine.work import CONCURRENCY
 from tests.engine.world import (
+    CONCURRENCY,
     DEADLINE,
     ENTITIES,
     LEASE,
@@ -35,6 +35,7 @@ from tests.engine.world import (
 )
 from worker.adapters.health import _page
 from worker.adapters.metrics import PREFIX
+from worker.core.calls import LINK_LASTS
 from worker.core.event import Entity
 from worker.core.ownership import Partition
 from worker.core.rules import OVERHEAD, Rules
@@ -90,9 +91,9 @@ class EngineMachine(Group):
 
     # Producers, and time.
 
-    @rule(entity=st.sampled_from(ENTITIES), nature=st.sampled_from(NATURES))
-    def produce(self, entity: Entity, nature: Nature) -> None:
-        self.world.produce(entity, nature)
+    @rule(entity=st.sampled_from(ENTITIES), nature=st.sampled_from(NATURES), call_id=st.sampled_from(CALLS))
+    def produce(self, entity: Entity, nature: Nature, call_id: str | None) -> None:
+        self.world.produce(entity, nature, call_id)
 
     @rule(natures=st.lists(st.sampled_from(NATURES), min_size=len(ENTITIES), max_size=len(ENTITIES)))
     def one_of_each(self, natures: list[Nature]) -> None:
@@ -192,7 +193,7 @@ class EngineMachine(Group):
             process.shelf.refuses = refuses
             if moves:
                 process.shelf.meanwhile = lambda: self._move(self.world.entries[-1].partition, wait=True)
-            process.postman.run()
+            process.write_letters()
             process.shelf.meanwhile = lambda: None
 
     @rule(which=SEATS, fates=st.lists(st.tuples(st.sampled_from(FATES), st.sampled_from([0, 1, 3, 99])), max_size=3))
@@ -203,7 +204,7 @@ class EngineMachine(Group):
     # The group.
 
     @rule(
-        kind=st.sampled_from(["crash", "stop", "cut", "mend", "lost", "poll", "slow", "clock"]),
+        kind=st.sampled_from(["crash", "stop", "cut", "mend", "lost", "poll", "slow", "clock", "memory"]),
         which=SEATS,
         number=st.integers(0, 3),
         lands_after=LANDINGS,
@@ -214,6 +215,7 @@ class EngineMachine(Group):
         seat = self.seats[which]
         if kind == "clock":
             self.world.skew = [-86_400.0, -11.0, 11.0, 86_400.0][number]
+            self.world.jumped = self.world.jumped or abs(self.world.skew) > LINK_LASTS / 2
         if (process := seat.process) is None:
             return
         lost = [flight.entry.entity for flight in process.flights]
@@ -225,6 +227,8 @@ class EngineMachine(Group):
             self._stop(seat, process, BACK_AFTER[number], lands_after)
         elif kind == "lost" and not seat.cut:
             self._lose(process, sorted(process.consumer.positions))
+        elif kind == "memory":
+            self._run_out_of_memory(seat, process, BACK_AFTER[number], lands_after)
         elif kind in ("cut", "mend"):
             (self._cut if kind == "cut" else self._mend)(seat)
             self.wait(LEASE if kind == "cut" and overtake else 0.0, lands_after)
@@ -232,6 +236,17 @@ class EngineMachine(Group):
         process.consumer.poll_fails, process.consumer.slow = kind == "poll", kind == "slow"
         if kind in ("crash", "lost") and overtake and lost:
             self._overtake(lost[0])
+
+    def _run_out_of_memory(self, seat: Seat, process: Process, back_after: float, lands_after: float | None) -> None:
+        """A task of the sending loop dies, and with it the process: nothing may stop in silence."""
+        process.out_of_memory = True
+        try:
+            self.one_of_each(["good"] * len(ENTITIES))
+        except MemoryError:
+            self._crash(seat, back_after, lands_after)
+        else:
+            assert process.out_of_memory, "a task died in silence"
+        process.out_of_memory = False
 
     def _stop(self, seat: Seat, process: Process, back_after: float, lands_after: float | None) -> None:
         """SIGTERM; what was left is read again by the next owner, who knows what may still land.
@@ -241,7 +256,7 @@ class EngineMachine(Group):
         outcome = None if lands_after is None else TIMED_OUT
         until = self.world.now + DRAIN_TIMEOUT
         process.draining, process.last_start = True, until - DEADLINE
-        with process.desk.outbox() as outbox:
+        with process.queue.outbox() as outbox:
             outbox.drain(self.world.now, process.last_start)
         while self.world.now < until and not process.outbox.drained(self.world.now):
             self._turn(process, draining=True)
@@ -249,12 +264,15 @@ class EngineMachine(Group):
             for flight in list(process.flights):
                 self._answer(process, flight, outcome, LATEST_LANDING)
             outcome = outcome if lands_after == LATEST_LANDING else None
-            process.postman.run()
+            process.write_letters()
             self.wait(1.0, LATEST_LANDING)
         process.commits.now(process.consumer, 5.0)
-        with process.desk.outbox() as outbox:
+        with process.queue.outbox() as outbox:
             outbox.release(list(outbox.owned), "shutdown", self.world.now)
         self._check_accounts(process)
+        process.queue.close()
+        process.send()
+        assert process.flights or process.sender._over.done(), "the sending loop does not end"
         self._leave(seat, back_after, self.world.now)
 
     @rule(partition=st.sampled_from(PARTITIONS), wait=st.booleans())
@@ -342,7 +360,7 @@ class EngineMachine(Group):
             self.turns(1)
             for seat, process in self.alive():
                 self._take(seat)
-                process.postman.run()
+                process.write_letters()
             self._deliver_all()
             if self._settled(nature):
                 return
@@ -351,17 +369,21 @@ class EngineMachine(Group):
         raise AssertionError(f"2, 5, 9: never at rest: {[process.outbox for _, process in self.alive()]}")
 
     def _settled(self, nature: str) -> bool:
-        left = [log.entries[log.committed] for log in self.world.logs.values() if log.committed < len(log.entries)]
+        """But for records that only wait until their link was sent by another one."""
+        owners = {partition: owner for _, process in self.alive() for partition, owner in process.outbox.owned.items()}
+        waits = {partition: uncarried(owner) for partition, owner in owners.items()}
+        left = [
+            log.entries[min(waits.get(partition, ()), default=log.committed)]
+            for partition, log in self.world.logs.items()
+            if log.committed < len(log.entries)
+        ]
         read = {
             partition: position
             for _, process in self.alive()
             for partition, position in process.consumer.positions.items()
         }
         held = [
-            self.world.logs[partition].entries[offset]
-            for _, process in self.alive()
-            for partition, owner in process.outbox.owned.items()
-            for offset in owner.unsettled
+            self.world.logs[partition].entries[offset] for partition, offsets in waits.items() for offset in offsets
         ]
         all_read = read == {partition: len(log.entries) for partition, log in self.world.logs.items()}
         return all_read and not self.world.landings and {entry.nature for entry in (*left, *held)} <= {nature}

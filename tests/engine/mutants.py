@@ -7,29 +7,33 @@ from unittest.mock import patch
 
 import structlog
 
-from worker.core.event import Skipped
+from worker.core.batch import Batch, collapse
+from worker.core.calls import Link
+from worker.core.event import Event, Invalid, Skipped
 from worker.core.lane import Delivery
 from worker.core.letters import Letter
 from worker.core.outbox import Outbox
 from worker.core.outcome import Outcome
-from worker.core.ownership import Partition
+from worker.core.ownership import Ownerships, Partition
+from worker.engine import intake
 from worker.engine.commits import Commits
-from worker.engine.desk import Desk
 from worker.engine.intake import Intake
 from worker.engine.rebalance import Rebalancer
 from worker.engine.sender import Sender
+from worker.engine.shared_queue import SharedQueue
 from worker.ports import Consumer, Record, UnavailableError
 
-#: What is replaced: the class, its method, and the bug's own version of it.
-Plant = tuple[type, str, Callable[..., Any]]
+#: What is replaced: the class or module, its method or function, and the bug's own version of it.
+Plant = tuple[Any, str, Callable[..., Any] | property]
 
 _answered, _tick, _now = Commits._answered, Commits.tick, Commits.now
-_turn, _take_in, _pause = Intake.turn, Intake._take_in, Intake._pause
-_send, _letters_written, _skip = Sender._send, Desk.letters_written, Outbox.skip
+_turn, _take_in, _pause, _advance = Intake.turn, Intake._take_in, Intake._pause, Intake._advance
+_send, _letters_written, _skip, _moved = Sender._send, SharedQueue.letters_written, Outbox.skip, Outbox.advance
+_sender_turn = Sender._turn
 
 
 def _believed_late(self: Commits, offsets: Mapping[Partition, int], _: int, error: Exception | None) -> None:
-    _answered(self, offsets, self.desk._outbox.handovers, error)
+    _answered(self, offsets, self.queue._outbox.handovers, error)
 
 
 def _positions_committed(self: Commits, consumer: Consumer, now: float) -> None:
@@ -61,8 +65,8 @@ def _last_commit_taken_for_granted(
     self: Rebalancer, offsets: Mapping[Partition, int], unclear: Collection[Partition], error: Exception | None
 ) -> None:
     self._commit_counted(error)
-    with self._desk.outbox() as outbox:
-        outbox.committed(offsets, self._desk.clock())
+    with self._queue.outbox() as outbox:
+        outbox.committed(offsets, self._queue.clock())
     del unclear
 
 
@@ -87,12 +91,22 @@ def _never_paused(self: Intake, consumer: Consumer, *, draining: bool) -> None:
 def _first_of_a_batch_twice(self: Intake, partition: Partition, records: list[Record]) -> None:
     _take_in(self, partition, records)
     if len(records) > 2:
-        with self.desk.outbox() as outbox:
+        with self.queue.outbox() as outbox:
             outbox.overtaken(partition, "cart", 1)
 
 
+def _positions_of_what_has_records_only(self: Intake, consumer: Consumer) -> None:
+    with patch.object(consumer, "moved", list):
+        _advance(self, consumer)
+
+
+def _moved_without_a_mark(self: Outbox, partition: Partition, position: int, now: float) -> int | None:
+    with patch.object(Ownerships, "touch", lambda *_: None):
+        return _moved(self, partition, position, now)
+
+
 def _lease_for_ever(self: Intake, _: float, __: float) -> None:
-    with self.desk.outbox() as outbox:
+    with self.queue.outbox() as outbox:
         outbox.lease_until = float("inf")
 
 
@@ -104,13 +118,35 @@ def _emptied_forgotten(self: Outbox, partition: Partition, offset: int, skipped:
     return _skip(self, partition, offset, Skipped(skipped.reason, skipped.kind), now)
 
 
-def _key_logged(self: Sender, delivery: Delivery) -> Outcome:
+async def _key_logged(self: Sender, delivery: Delivery) -> Outcome:
     structlog.get_logger().debug("a request", key=self.key.value)
-    return _send(self, delivery)
+    return await _send(self, delivery)
 
 
-def _failed_letters_settled(self: Desk, written: list[Letter], failed: list[Letter]) -> None:
+def _wake_up_lost(_: SharedQueue) -> None:
+    return None
+
+
+def _dies_in_silence(_: Sender, __: BaseException) -> None:
+    return None
+
+
+def _settled_twice(self: Sender) -> None:
+    answered = list(self._answered)
+    _sender_turn(self)
+    self._answered[:0] = answered
+
+
+def _failed_letters_settled(self: SharedQueue, written: list[Letter], failed: list[Letter]) -> None:
     _letters_written(self, written + failed, [])
+
+
+def _links_overtaken(decoded: list[Event | Skipped | Invalid]) -> Batch:
+    return collapse([one._replace(call_id=None) if isinstance(one, Event) else one for one in decoded])
+
+
+def _link_not_sent(_: Link) -> tuple[str | None, str | None]:
+    return None, None
 
 
 MUTANTS: Final[dict[str, Plant]] = {
@@ -128,9 +164,16 @@ MUTANTS: Final[dict[str, Plant]] = {
     "engine-3-never-suspended": (Rebalancer, "suspend", _never_suspended),
     "engine-4-never-paused": (Intake, "_pause", _never_paused),
     "engine-4-taken-in-while-draining": (Intake, "turn", _taken_in_while_draining),
+    "engine-5-moves-without-a-record-ignored": (Intake, "_advance", _positions_of_what_has_records_only),
+    "engine-5-moved-without-a-mark": (Outbox, "advance", _moved_without_a_mark),
     "engine-6-counted-twice": (Intake, "_take_in", _first_of_a_batch_twice),
-    "engine-7-failed-letter-settled": (Desk, "letters_written", _failed_letters_settled),
+    "engine-7-failed-letter-settled": (SharedQueue, "letters_written", _failed_letters_settled),
+    "engine-loop-wake-up-lost": (SharedQueue, "_wake_sender", _wake_up_lost),
+    "engine-loop-task-dies-in-silence": (Sender, "_fail", _dies_in_silence),
+    "engine-loop-settled-twice": (Sender, "_turn", _settled_twice),
     "engine-8-key-logged": (Sender, "_send", _key_logged),
+    "engine-10-link-overtaken-in-a-batch": (intake, "collapse", _links_overtaken),
+    "engine-10-link-not-sent": (Link, "texts", property(_link_not_sent)),
 }
 
 

@@ -4,8 +4,9 @@ The bounds are a tenth above what was counted. Where one is passed, the hot path
 the commit why it must be so, with `make bench` before and after.
 """
 
+import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import Any, NamedTuple
 
@@ -18,15 +19,17 @@ from worker.core.outcome import DELIVERED, Outcome
 from worker.core.ownership import Partition
 from worker.core.rules import Rules
 from worker.engine.commits import Commits
-from worker.engine.desk import Desk
 from worker.engine.intake import Intake
 from worker.engine.sender import Sender, encoder
+from worker.engine.shared_queue import SharedQueue
 from worker.engine.view import View
 from worker.formats import ReadConfig, encode, read
+from worker.ports import LogEnd, Membership
 from worker.sandbox.api import Sandbox
 
 PARTITION = Partition("carts", 0)
 EVENTS = 1000
+CONCURRENCY = 32
 
 
 class Kept(NamedTuple):
@@ -49,13 +52,17 @@ class Key:
 class Accepts:
     """An API that accepts what comes, and a measure that takes no note of it."""
 
-    def post(self, path: str, body: bytes) -> Outcome:
+    async def post(self, path: str, body: bytes) -> Outcome:
         assert path, body
         return DELIVERED
+
+    async def close(self) -> None: ...
 
     def request(self, kind: str, seconds: float) -> None: ...
 
     def delivered(self, kind: str, seconds: float) -> None: ...
+
+    def call_delivered(self, kind: str, seconds: float) -> None: ...
 
 
 def calls(work: Callable[[], object], named: str | None = None) -> int:
@@ -82,32 +89,32 @@ def records(ids: int, products: int = 2) -> list[Kept]:
     return [Kept(at, value(cart(id=name, products=lines)), f"cart:{name}".encode()) for at, name in enumerate(names)]
 
 
-def ready() -> tuple[Desk, Intake, Sender]:
-    desk = Desk(Outbox(Rules(lambda _: 1.0, window=0.0, max_pending=50_000, dead_letters=False)))
+def ready() -> tuple[SharedQueue, Intake, Sender]:
+    queue = SharedQueue(Outbox(Rules(lambda _: 1.0, window=0.0, max_pending=50_000, dead_letters=False)))
     view = View(beat_at=0.0)
     never: Any = lambda *_, **__: pytest.fail("nothing is to be warned of")  # noqa: E731
-    intake = Intake(desk, view, Commits(desk, view), read, ReadConfig(), 0.0, never, never)
-    with desk.outbox() as outbox:
-        outbox.assign([PARTITION], desk.clock())
-        outbox.advance(PARTITION, 0, desk.clock())
-        outbox.committed({PARTITION: 0}, desk.clock())
-        outbox.set_end(PARTITION, 0, desk.clock())
-    return desk, intake, Sender(desk, Accepts(), Key(), encoder(ReadConfig()), Accepts(), never)
+    intake = Intake(queue, view, Commits(queue, view), read, ReadConfig(), 0.0, never, never)
+    with queue.outbox() as outbox:
+        outbox.assign([PARTITION], queue.clock())
+        outbox.advance(PARTITION, 0, queue.clock())
+        outbox.committed({PARTITION: 0}, queue.clock())
+        outbox.set_end(PARTITION, 0, queue.clock())
+    return queue, intake, Sender(queue, Accepts(), Key(), encoder(ReadConfig()), Accepts(), never, CONCURRENCY)
 
 
 @pytest.mark.parametrize(("ids", "bound"), [(50, 15), (EVENTS, 43)], ids=["hot", "distinct"])
 def test_calls_for_an_event(ids: int, bound: int) -> None:
     batch = records(ids)
-    desk, intake, _ = ready()
+    queue, intake, _ = ready()
     counted = calls(lambda: intake._take_in(PARTITION, batch)) / EVENTS
-    with desk.outbox() as outbox:
+    with queue.outbox() as outbox:
         assert outbox.counts.consumed.total() == EVENTS
         assert outbox.pending == ids
     assert counted < bound, counted
 
 
 def test_an_event_costs_the_same_in_small_batches_of_distinct_ids() -> None:
-    desk, intake, _ = ready()
+    queue, intake, _ = ready()
     batch = records(EVENTS)
 
     def one_by_one() -> None:
@@ -116,34 +123,114 @@ def test_an_event_costs_the_same_in_small_batches_of_distinct_ids() -> None:
 
     counted = calls(one_by_one) / EVENTS
     assert counted < 106, counted
-    with desk.outbox() as outbox:
+    with queue.outbox() as outbox:
         assert outbox.pending == EVENTS
 
 
 @pytest.mark.parametrize(("products", "bound"), [(2, 160), (50, 900)])
 def test_calls_for_a_request(products: int, bound: int) -> None:
-    desk, intake, sender = ready()
+    queue, intake, sender = ready()
     intake._take_in(PARTITION, records(EVENTS, products))
 
-    def send_all() -> None:
-        while True:
-            with desk.outbox() as outbox:
-                if not outbox.pending:
-                    return
-            delivery = desk.take()
-            assert delivery is not None
-            sender._report(delivery, outcome := sender._send(delivery), desk.settle(delivery, outcome))
+    delivered = 0
 
-    counted = calls(send_all) / EVENTS
-    with desk.outbox() as outbox:
+    def count(*_: object) -> None:
+        nonlocal delivered
+        delivered += 1
+        if delivered == EVENTS:
+            queue.close()
+
+    sender.measure.delivered = count  # type: ignore[method-assign, assignment]
+    counted = calls(sender.run) / EVENTS
+    with queue.outbox() as outbox:
         assert outbox.counts.delivered.total() == EVENTS
     assert counted < bound, counted
 
 
+class Idle:
+    """A member with so many partitions, of which nothing is to be read but what is put into `batches`."""
+
+    def __init__(self, partitions: int) -> None:
+        self.positions = {Partition("carts", number): 0 for number in range(partitions)}
+        self.batches: dict[Partition, list[Kept]] = {}
+        self._moved = list(self.positions)
+        self._asked: list[Partition] = []
+
+    def poll(self, timeout: float) -> dict[Partition, list[Kept]]:
+        assert timeout
+        batches, self.batches = self.batches, {}
+        for partition, records in batches.items():
+            self.positions[partition] += len(records)
+            self._moved.append(partition)
+        return batches
+
+    def position(self, partition: Partition) -> int:
+        return self.positions[partition]
+
+    def moved(self) -> list[Partition]:
+        moved, self._moved = self._moved, []
+        return moved
+
+    def request_ends(self, partitions: Iterable[Partition]) -> None:
+        self._asked = list(partitions)
+
+    def ends(self) -> dict[Partition, LogEnd]:
+        asked, self._asked = self._asked, []
+        return {partition: LogEnd(self.positions[partition], self.positions[partition]) for partition in asked}
+
+    def commit(self, offsets: dict[Partition, int], done: Callable[[None], None]) -> None:
+        assert offsets
+        done(None)
+
+    def pause(self, paused: bool) -> None:
+        assert not paused
+
+    too_large = dict[Partition, Any]
+    without_offset = missing_topics = list[Any]
+    partitions, lease_until = (lambda self: len(self.positions)), (lambda _: float("inf"))
+    membership = lambda _: Membership.STABLE  # noqa: E731
+
+
+def turns_of_an_idle_worker(partitions: int) -> tuple[int, int]:
+    """Calls of a turn in which nothing comes, and of one in which an event does."""
+    now = [1000.0]
+    queue = SharedQueue(
+        Outbox(Rules(lambda _: 1.0, window=0.0, max_pending=50_000, dead_letters=False)), lambda: now[0]
+    )
+    view = View(beat_at=0.0)
+    never: Any = lambda *_, **__: pytest.fail("nothing is to be warned of")  # noqa: E731
+    intake = Intake(queue, view, Commits(queue, view), read, ReadConfig(), 0.0, never, never)
+    member: Any = Idle(partitions)
+    with queue.outbox() as outbox:
+        outbox.assign(member.positions, now[0])
+    for _ in range(3):  # positions, ends and markers become known
+        intake.turn(member)
+        now[0] += 2.0
+    intake.turn(member)
+    with queue.outbox() as outbox:
+        assert not outbox.committable()
+        assert len(outbox.owned) == len(view.ends) == partitions
+    idle = calls(lambda: intake.turn(member))
+    member.batches = {Partition("carts", partitions - 1): records(1)[:1]}
+    busy = calls(lambda: intake.turn(member))
+    with queue.outbox() as outbox:
+        assert outbox.counts.consumed.total() == outbox.pending == 1
+    return idle, busy
+
+
+def test_a_turn_costs_the_same_however_many_partitions_are_idle() -> None:
+    few, many = turns_of_an_idle_worker(10), turns_of_an_idle_worker(2000)
+    assert many == few
+    assert few[0] < 175, few
+
+
 def test_a_short_answer_takes_one_read() -> None:
-    """Each takes as long as other threads keep the interpreter, which is what a request costs most."""
-    with Sandbox(keys={Key.value}) as sandbox, CartApi(sandbox.url, timeout=5.0, concurrency=1) as api:
-        form = encode(value(cart()), ReadConfig(), Key.value)
-        body = form.body
-        assert api.post(form.path, body) == DELIVERED
-        assert calls(lambda: api.post(form.path, body), named="read_chunk") == 1
+    """Each is a hand-over between the client's thread and the loop, which is what a request costs most."""
+    form = encode(value(cart()), ReadConfig(), Key.value)
+
+    async def twice() -> None:
+        async with CartApi(sandbox.url, timeout=5.0, concurrency=1) as api:
+            assert [await api.post(*form), await api.post(*form)] == [DELIVERED] * 2
+
+    with Sandbox(keys={Key.value}) as sandbox:
+        assert calls(lambda: asyncio.run(twice()), named="read_chunk") == 2

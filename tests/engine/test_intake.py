@@ -1,5 +1,8 @@
 """The intake: what a poll hands out comes into the outbox."""
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from structlog.testing import capture_logs
@@ -15,15 +18,36 @@ def batch(first: int, *ids: str) -> list[Kept]:
 
 
 def test_a_log_that_went_back_is_cut_where_the_batch_starts_also_if_its_start_is_overtaken() -> None:
-    desk, intake, _ = ready()
+    queue, intake, _ = ready()
     intake._take_in(PARTITION, batch(0, "a", "b", "c"))
     with capture_logs() as lines:
         intake._take_in(PARTITION, batch(1, "d", "d"))
         intake._take_in(PARTITION, batch(3, "e"))
     assert [(line["partition"], line["position"], line["released_events"]) for line in lines] == [("carts-0", 1, 2)]
-    with desk.outbox() as outbox:
+    with queue.outbox() as outbox:
         assert outbox.counts.released == {"lost": 2}
         assert list(outbox.owned[PARTITION].unsettled) == [0, 2, 3]
+
+
+def test_at_debug_a_line_says_what_became_of_each_record() -> None:
+    _, intake, _ = ready()
+    records = [*batch(0, "a", "b", "a"), Kept(3, b"", b"cart:c"), Kept(4, value(cart(id="d", products=[])), b"cart:d")]
+    intake.rejected = lambda *_: None
+    with logged_at(logging.DEBUG, "worker.engine.notices"), capture_logs() as lines:
+        intake._take_in(PARTITION, records)
+    said = {line["offset"]: line["event"].split(";")[0].split(":")[0] for line in lines}
+    assert said == {0: "event collapsed", 1: "event read", 2: "event read", 4: "event skipped"}
+
+
+@contextmanager
+def logged_at(level: int, name: str) -> Iterator[None]:
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(level)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 class Quiet:

@@ -1,21 +1,21 @@
 """What a rebalance leaves the outbox with."""
 
-from tests.engine.test_desk import PARTITION, a_desk, add
+from tests.engine.test_sending_loop import PARTITION, a_queue, add
 from worker.engine.rebalance import Rebalancer
 
 
 def test_after_a_last_commit_of_which_nothing_was_heard_the_note_is_written_again() -> None:
     """It may have arrived, and taken the note away, before the connection broke; then the partition is given back."""
-    desk = a_desk()
-    rebalancer = Rebalancer(desk, lambda _: None, lambda _: None)
+    queue = a_queue()
+    rebalancer = Rebalancer(queue, lambda _: None, lambda _: None)
     rebalancer.suspend([PARTITION])
     offsets = rebalancer.committable([PARTITION])
     assert offsets == {PARTITION: 0}
     rebalancer.committed(offsets, rebalancer.unclear([PARTITION]), TimeoutError("no answer"))
     rebalancer.assign([PARTITION], all_of_them=True)
-    add(desk, 0, "a")
-    with desk.outbox() as outbox:
+    add(queue, 0, "a")
+    with queue.outbox() as outbox:
         assert outbox.unnoted()
-        assert outbox.take(desk.clock()) is None
-        outbox.committed(outbox.committable(), desk.clock())
-        assert outbox.take(desk.clock()) is not None
+        assert outbox.take(queue.clock()) is None
+        outbox.committed(outbox.committable(), queue.clock())
+        assert outbox.take(queue.clock()) is not None

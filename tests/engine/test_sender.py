@@ -5,61 +5,58 @@ from typing import Any, cast
 
 import pytest
 
-from tests.core.support import SERVER_ERROR, A, B, Box, box
+from tests.core.support import SERVER_ERROR, A, B, box
+from tests.engine.loop import Aside, SimulatedLoop
 from tests.engine.test_hot_path import Accepts, Key
-from tests.formats.events import cart, value
 from worker.core.lane import Delivery
+from worker.core.letters import Letter
 from worker.core.outcome import DELIVERED, Outcome
-from worker.core.rules import Settled
+from worker.engine.dead_letter_writer import DeadLetterWriter
 from worker.engine.reporting import FAILS_OFTEN
-from worker.engine.sender import Sender, encoder
-from worker.formats import ReadConfig
-from worker.ports import Content
-
-EVENT = Content(value(cart()), None, (), 0)
+from worker.engine.sender import Sender
+from worker.engine.shared_queue import SharedQueue
+from worker.formats import Form
 
 
 @dataclass
 class Poisoned:
-    """A desk whose clock goes on to what is due next, and an API that fails for A that often, and accepts B."""
+    """An API that fails for A and accepts B."""
 
-    made: Box
-    failures: int
+    failures: int = 0
     warned: list[dict[str, Any]] = field(default_factory=list)
-    _taken: Delivery | None = None
+    _sent: Delivery | None = None
 
-    def clock(self) -> float:
-        return self.made.now
+    def encode(self, delivery: Delivery, _: str) -> Form:
+        self._sent = delivery
+        return Form("/api/customer-cart", b"a form")
 
-    def take(self) -> Delivery | None:
-        if not self.failures or not self.made.outbox.pending:
-            return None
-        self._taken = self.made.next()
-        self._taken.event.payload = EVENT
-        return self._taken
-
-    def post(self, path: str, body: bytes) -> Outcome:
+    async def post(self, path: str, body: bytes) -> Outcome:
         assert path, body
-        assert self._taken is not None
-        return SERVER_ERROR if self._taken.entity == A else DELIVERED
+        assert self._sent is not None
+        self.failures += self._sent.entity == A
+        return SERVER_ERROR if self._sent.entity == A else DELIVERED
 
-    def settle(self, delivery: Delivery, outcome: Outcome) -> Settled:
-        if delivery.entity == A:
-            self.failures -= 1
-            self.made.add(B)
-        return self.made.settle(delivery, outcome)
+    async def close(self) -> None: ...
 
     def warn(self, event: str, **fields: Any) -> None:
         self.warned.append({"event": event, **fields})
 
 
 def sent(failures: int, *, dead_letters: bool) -> list[dict[str, Any]]:
-    """What is said by the time that A has failed that often."""
-    made = box(dead_letters=dead_letters)
+    """What is said by the time that A has failed that often, with B accepted after each failure."""
+    made, api = box(dead_letters=dead_letters), Poisoned()
     made.add(A)
-    desk = Poisoned(made, failures)
-    Sender(cast(Any, desk), desk, Key(), encoder(ReadConfig()), Accepts(), desk.warn).run()
-    return [said for said in desk.warned if said["event"].startswith("an event keeps failing")]
+    loop = SimulatedLoop(lambda: made.now)
+    queue = SharedQueue(made.outbox, lambda: made.now)
+    sender = Sender(queue, api, Key(), api.encode, Accepts(), api.warn, 1)
+    sender.start(cast(Any, loop), Aside())
+    while api.failures < failures and made.outbox.pending:
+        before = api.failures
+        made.pass_time(1.0)
+        loop.turn()
+        if api.failures > before:
+            made.add(B)
+    return [said for said in api.warned if said["event"].startswith("an event keeps failing")]
 
 
 @pytest.mark.parametrize("dead_letters", [True, False])
@@ -76,15 +73,35 @@ def test_its_end_is_said() -> None:
     assert sent(51, dead_letters=False)[-1]["event"].endswith("set KAFKA_DLQ_TOPIC to have such events put aside")
 
 
-def test_want_of_memory_is_not_the_event_s_fault() -> None:
-    """It is not rejected: the process ends, and the event is read again by whoever starts next."""
-
-    def encode_too_much(*_: object) -> Any:
-        raise MemoryError
-
+def test_letters_that_are_handed_out_before_the_loop_hears_of_the_last_ones_are_written_too() -> None:
+    """The writer gives letters back on its own thread. Another turn may come before its task goes on."""
     made = box(dead_letters=True)
-    made.add(A)
-    desk = Poisoned(made, 1)
-    with pytest.raises(MemoryError):
-        Sender(cast(Any, desk), desk, Key(), encode_too_much, Accepts(), desk.warn).run()
-    assert (made.outbox.unsettled, len(made.outbox.letters)) == (1, 0)
+    written: list[Letter] = []
+    loop = SimulatedLoop(lambda: made.now, holds=lambda _: True)
+    queue = SharedQueue(made.outbox, lambda: made.now, letters_at_once=1)
+    writer = DeadLetterWriter(queue, cast(Any, Takes(written)))
+    sender = Sender(queue, Poisoned(), Key(), Poisoned().encode, Accepts(), Poisoned().warn, 1, writer)
+    sender.start(cast(Any, loop), Aside())
+    for _ in range(3):
+        made.refuse()
+    made.pass_time(1.0)
+    for _ in range(3):
+        loop.turn()
+        ((future, work),) = loop.held
+        loop.held.clear()
+        work()
+        made.pass_time(1.0)
+        loop.turn()
+        future.set_result(None)
+    loop.turn()
+    assert len(written) == 3
+    assert not sender._over.done()
+
+
+class Takes:
+    def __init__(self, written: list[Letter]) -> None:
+        self._written = written
+
+    def write(self, letters: list[Letter]) -> list[Letter]:
+        self._written += letters
+        return letters

@@ -4,6 +4,7 @@ import os
 import signal
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.integration.process import KEY
 from worker.app import Worker
@@ -23,9 +24,17 @@ def test_the_first_signal_to_a_worker_that_ends_by_itself_is_not_the_second(monk
     ended: list[int] = []
     monkeypatch.setattr(os, "_exit", ended.append)
     worker = Worker(load(SETTINGS))
-    worker._crew.fail("something")
+    worker._supervisor.fail("something")
     assert worker.run() == 1
     worker.on_signal(signal.SIGTERM, None)
     assert ended == []
     worker.on_signal(signal.SIGTERM, None)
     assert ended == [1]
+
+
+def test_a_worker_that_nothing_stops_from_giving_up_everything_says_so_at_its_start() -> None:
+    worker = Worker(load(SETTINGS | {"WORKER_REJECTION_LIMIT": "0"}))
+    worker._supervisor.fail("enough")
+    with capture_logs() as lines:
+        worker.run()
+    assert any("WORKER_REJECTION_LIMIT is 0" in line["event"] for line in lines)

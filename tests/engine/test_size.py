@@ -21,14 +21,14 @@ EVENTS = 40
 
 def taken_in(headers: Headers) -> tuple[int, int]:
     """What is counted, and what the interpreter holds (bytes)."""
-    desk, intake, _ = ready()
+    queue, intake, _ = ready()
     tracemalloc.start()
     try:
         intake._take_in(PARTITION, [record(number, headers) for number in range(EVENTS)])
         held, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    with desk.outbox() as outbox:
+    with queue.outbox() as outbox:
         return outbox.pending_bytes, held
 
 

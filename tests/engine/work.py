@@ -2,14 +2,13 @@
 
 from hypothesis.stateful import RuleBasedStateMachine
 
+from tests.core.machine import check_active
 from tests.core.world import FAILURES
-from tests.engine.world import DEADLINE, LEASE, NATURAL, Flight, Process, Seat, World
+from tests.engine.world import CONCURRENCY, LEASE, NATURAL, Flight, Process, Seat, World
 from worker.core.circuit_breaker import CircuitBreakers, TripReason
 from worker.core.lane import Delivery
 from worker.core.outcome import DELIVERED, Outcome, Result
 from worker.core.rules import CATCH_UP_AT_MOST, Rules
-
-CONCURRENCY = 3
 
 
 def _spared(breakers: CircuitBreakers, delivery: Delivery, outcome: Outcome) -> bool:
@@ -41,6 +40,8 @@ class Work(RuleBasedStateMachine):
             assert process.outbox.counts.consumed.total() == consumed, "a draining worker takes nothing in"
             return
         assert process.outbox.counts.consumed.total() == consumed + polled, "6: what was read is counted"
+        for partition, owner in process.outbox.owned.items():
+            assert owner.position == member.position(partition), "5: a position was not taken over"
         rules = self.rules_of_box
         full = before and (before >= rules.max_pending or bytes_before >= rules.max_pending_bytes)
         assert not (full and polled and assigned == set(member.positions)), "4: reads on at its bound"
@@ -54,19 +55,14 @@ class Work(RuleBasedStateMachine):
     def _take(self, seat: Seat) -> None:
         process = seat.process
         assert process is not None
-        while len(process.flights) < CONCURRENCY:
-            with process.desk.outbox() as outbox:
-                delivery = outbox.take(self.world.now)
-                wake_at = outbox.wake_at(self.world.now)
-            if delivery is None:
-                assert wake_at is None or wake_at > self.world.now, "a sender would spin"
-                return
-            log = self.world.logs[delivery.event.owner.partition]
-            entry = log.entries[delivery.event.offset]
-            flight = Flight(delivery, entry, self.world.now + DEADLINE, log.noted)
-            self._check(seat, process, flight)
-            process.sent[delivery.event.owner.epoch, delivery.entity] = delivery.event.offset
-            process.flights.append(flight)
+        process.send()
+        self._check_awake(process)
+
+    def _check_awake(self, process: Process) -> None:
+        """Nothing is due that the sending loop does not know of."""
+        if len(process.flights) < CONCURRENCY and not process.queue.closed:
+            wake_at = process.outbox.wake_at(self.world.now)
+            assert wake_at is None or wake_at > self.world.now, "what is due waits for a wake-up that was lost"
 
     def _check(self, seat: Seat, process: Process, flight: Flight) -> None:
         delivery, owner, now = flight.delivery, flight.delivery.event.owner, self.world.now
@@ -84,6 +80,7 @@ class Work(RuleBasedStateMachine):
         assert delivery.probe == stopped, "9: an open breaker lets only probes through"
         same = [other for other in process.flights if other.delivery.breaker is delivery.breaker]
         assert not (delivery.probe and same), "9: one probe at a time"
+        process.sent[owner.epoch, delivery.entity] = delivery.event.offset
 
     def _deliver_all(self) -> None:
         for _, process in self.alive():
@@ -94,7 +91,6 @@ class Work(RuleBasedStateMachine):
         self, process: Process, flight: Flight, failure: Outcome | None = None, lands_after: float | None = None
     ) -> None:
         """The request ends as its record's nature has it, unless something comes between."""
-        process.flights.remove(flight)
         box, entry = process.outbox, flight.entry
         outcome = FAILURES["refused connection"] if flight.void else failure or NATURAL.get(entry.nature, DELIVERED)
         if outcome.ambiguous:
@@ -105,11 +101,14 @@ class Work(RuleBasedStateMachine):
         closed, owned = set(box.breakers.closed), flight.delivery.event.owner.alive
         spared = _spared(box.breakers, flight.delivery, outcome)
         settled = process.finish(flight, outcome)
+        self._check_awake(process)
         answered = outcome.result in (Result.DELIVERED, Result.REJECTED)
         assert answered or set(box.breakers.closed) <= closed, "9: a failure closed a breaker"
         assert not answered or box.breakers.key.reason is None, "9: an answer must close the key's breaker"
         if answered and not spared:
             entry.answered = entry.answered or outcome is DELIVERED or not self.world.dead_letters
+            if outcome is DELIVERED or (owned and not self.world.dead_letters):
+                self.world.link_told(entry, flight.told)
             if outcome.result is Result.REJECTED and owned:
                 entry.nature = "rejected"
         else:
@@ -129,3 +128,4 @@ class Work(RuleBasedStateMachine):
         assert snapshot.counts.consumed.total() == snapshot.counts.settled() + len(held), "6: the sum"
         assert snapshot.pending_bytes == sum(event.size for event in held), "4: bytes"
         assert snapshot.in_flight == len(process.flights) <= CONCURRENCY, "4: in flight"
+        check_active(process.outbox)

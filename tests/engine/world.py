@@ -3,6 +3,7 @@
 All of it is the broker's, the group's and the API's own knowledge: what is right is judged by that alone.
 """
 
+import asyncio
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple, cast
@@ -12,27 +13,27 @@ import structlog
 from kafka.errors import KafkaTimeoutError
 
 from tests.core.world import LATEST_LANDING, POISON, REJECTED
+from tests.engine.loop import Aside, SimulatedLoop
 from tests.formats.events import cart, order, product, value
 from worker.adapters.kafka.dead_letters import DeadLetterTopic
 from worker.adapters.logs import Mask
 from worker.adapters.metrics import Metrics
 from worker.core.event import Entity, Invalid
 from worker.core.lane import Delivery
-from worker.core.letters import Letter
 from worker.core.outbox import Outbox
 from worker.core.outcome import Outcome, Result
 from worker.core.ownership import Partition
 from worker.core.rules import Rules, Settled
 from worker.engine.commits import Commits
-from worker.engine.crew import Crew
-from worker.engine.desk import Desk
+from worker.engine.dead_letter_writer import DeadLetterWriter
 from worker.engine.intake import Intake
-from worker.engine.postman import Postman
 from worker.engine.rebalance import Rebalancer
 from worker.engine.sender import Sender, encoder
+from worker.engine.shared_queue import SharedQueue, Turn
 from worker.engine.status import Status
+from worker.engine.supervisor import Supervisor
 from worker.engine.view import View
-from worker.formats import ReadConfig, read
+from worker.formats import Form, ReadConfig, read
 from worker.ports import LogEnd, Membership, TooLarge, UnavailableError
 from worker.settings.secret import ApiKey
 
@@ -46,6 +47,7 @@ POISONABLE: Final = ENTITIES[3:5]
 DEADLINE: Final = 5.0
 LEASE: Final = 14.0
 MAX_POLL_RECORDS: Final = 6
+CONCURRENCY: Final = 3
 
 Nature = Literal[
     "good", "rejected", "poison", "invalid", "malformed", "empty", "tombstone", "marker", "exhausted"
@@ -71,7 +73,10 @@ class Record(NamedTuple):
 
 @dataclass(eq=False)
 class Entry:
-    """A record of the log; `marker` is none, but takes an offset. `answered`: nobody needs to send it any more."""
+    """A record of the log; `marker` is none, but takes an offset. `answered`: nobody needs to send it any more.
+
+    `linked`: nobody needs to hand its link to a call on any more.
+    """
 
     partition: Partition
     entity: Entity
@@ -79,6 +84,8 @@ class Entry:
     version: int
     record: Record
     answered: bool
+    call_id: str | None = None
+    linked: bool = False
 
 
 @dataclass
@@ -95,12 +102,17 @@ class Log:
 
 @dataclass(eq=False)
 class Flight:
-    """A request under way. `noted`: a successor would have known of it. `abandoned_at`: when its partition went."""
+    """A request in flight. `noted`: a successor would have known of it. `abandoned_at`: when its partition went.
+
+    `told`: the call that the request named.
+    """
 
     delivery: Delivery
     entry: Entry
     deadline: float
     noted: bool
+    answer: "asyncio.Future[Outcome]"
+    told: str | None = None
     abandoned_at: float | None = None
     void: bool = False
 
@@ -129,6 +141,8 @@ class World:
     eager: bool
     now: float = 1000.0
     skew: float = 0.0
+    #: The clock jumped by a day: what is a day apart, nobody knows then.
+    jumped: bool = False
     logs: dict[Partition, Log] = field(default_factory=lambda: {partition: Log() for partition in PARTITIONS})
     owners: dict[Partition, Seat | None] = field(default_factory=dict)
     entries: list[Entry] = field(default_factory=list)
@@ -142,7 +156,7 @@ class World:
     def sleep(self, seconds: float) -> None:
         self.now += seconds
 
-    def produce(self, entity: Entity, nature: Nature) -> None:
+    def produce(self, entity: Entity, nature: Nature, call_id: str | None = None) -> None:
         if nature == "poison" and entity not in POISONABLE:
             nature = "good"
         if nature == "empty" and entity.kind == "order":
@@ -150,11 +164,11 @@ class World:
         partition = PARTITIONS[int(entity.id) % len(PARTITIONS)]
         version = len(self.entries) + 1
         bare = nature in ("malformed", "tombstone", "marker")
-        content = {"malformed": b'{"type": "cart", '}.get(nature) if bare else _value(entity, nature, version)
+        content = {"malformed": b'{"type": "cart", '}.get(nature) if bare else _value(entity, nature, version, call_id)
         log = self.logs[partition]
         record = Record(len(log.entries), content, str(entity).encode())
         answered = nature in ("empty", "tombstone", "marker")
-        entry = Entry(partition, entity, nature, version, record, answered)
+        entry = Entry(partition, entity, nature, version, record, answered, call_id, nature not in SENDABLE)
         log.entries.append(entry)
         self.entries.append(entry)
 
@@ -195,7 +209,16 @@ class World:
                     other.entity == entry.entity and other.nature in NEWER for other in later
                 )
                 assert entry.answered or replaced, f"1, 7: passed {entry.nature} {partition}@{entry.record.offset}"
+                newer = [other for other in later if other.entity == entry.entity]
+                excused = self.jumped or any(other.nature == "empty" or other.call_id for other in newer)
+                told = entry.call_id is None or entry.linked or excused
+                assert told, f"10: the link to a call of {partition}@{entry.record.offset} was lost"
             log.committed, log.noted = offset, partition in unclear
+
+    def link_told(self, entry: Entry, call_id: str | None) -> None:
+        """A request, or a letter, of that record said so."""
+        for other in self.logs[entry.partition].entries[: entry.record.offset + 1]:
+            other.linked = other.linked or (other.entity == entry.entity and other.call_id == call_id)
 
 
 class Member:
@@ -216,6 +239,7 @@ class Member:
         self.answers: list[tuple[int, Callable[[Exception | None], None], Exception | None]] = []
         self.handed_out = 0
         self._asked: list[Partition] = []
+        self._seen: dict[Partition, int | None] = {}
 
     def poll(self, timeout: float) -> Mapping[Partition, Sequence[Record]]:
         del timeout
@@ -255,6 +279,7 @@ class Member:
             self.process.rebalancer.inherit(noted)
         for partition, log in logs.items():
             self.positions[partition] = log.committed
+            self._seen.pop(partition, None)
 
     def _records(self) -> dict[Partition, list[Record]]:
         batches: dict[Partition, list[Record]] = {}
@@ -276,6 +301,11 @@ class Member:
 
     def position(self, partition: Partition) -> int | None:
         return self.positions.get(partition)
+
+    def moved(self) -> Collection[Partition]:
+        """Only what is another position than the last time."""
+        before, self._seen = self._seen, dict(self.positions)
+        return [partition for partition, position in self.positions.items() if before.get(partition) != position]
 
     def pause(self, paused: bool) -> None:
         self.paused = set(self.positions) if paused else set()
@@ -360,36 +390,47 @@ class _Sent(NamedTuple):
             raise KafkaTimeoutError("no acknowledgement")
         partition = Partition(self.headers["dlq.topic"].decode(), int(self.headers["dlq.partition"]))
         entry = self.shelf.world.logs[partition].entries[int(self.headers["dlq.offset"])]
-        entry.answered = True
+        entry.answered = entry.linked = True
+        self.shelf.world.link_told(entry, self.headers.get("dlq.call_id", b"").decode() or None)
         if self.headers["dlq.reason"] == b"attempts_exhausted":
             entry.nature = "exhausted"
 
 
 class Process:
-    """A worker as worker/app.py puts it together. `Api` and the postman's desk are its own: one thread does it all."""
+    """A worker as worker/app.py puts it together. It is its own `Api`, and one thread does it all.
 
-    def __init__(self, world: World, seat: Seat, rules: Rules, rate: float) -> None:
+    `started` is told of each request.
+    """
+
+    def __init__(
+        self, world: World, seat: Seat, rules: Rules, rate: float, started: Callable[["Process", Flight], None]
+    ) -> None:
         self.world = world
+        self.started = started
         self.flights: list[Flight] = []
         self.sent: dict[tuple[int, Entity], int] = {}
         self.assigned_at: dict[Partition, float] = {}
         self.draining = False
+        self.out_of_memory = False
         self.last_start = float("inf")
-        self.outcome: tuple[Flight, Outcome] | None = None
         self.outbox = Outbox(rules)
-        self.desk = desk = Desk(self.outbox, clock=lambda: world.now)
+        self.queue = queue = Watched(self.outbox, clock=lambda: world.now)
+        self.loop = SimulatedLoop(lambda: world.now, holds=lambda work: work == self.letter_writer.write)
         self.view = view = View(beat_at=world.now)
-        self.crew = Crew(desk, view, DEADLINE, rebalance_timeout=60.0)
-        self.status = Status(desk, view, self.crew.stalled, lambda: self.draining)
+        self.supervisor = Supervisor(queue, view, DEADLINE, rebalance_timeout=60.0)
+        self.status = Status(queue, view, self.supervisor.stalled, lambda: self.draining)
         self.metrics = Metrics(self.status.snapshot, ["carts"])
-        self.commits = Commits(desk, view)
+        self.commits = Commits(queue, view)
         key, config = ApiKey(KEY), ReadConfig()
-        self.intake = Intake(desk, view, self.commits, read, config, rate, self._rejected, warn)
-        self.sender = Sender(desk, self, key, encoder(config), self.metrics, warn)
-        self.rebalancer = Rebalancer(desk, self._count_rebalance, self.commits.count)
+        self.intake = Intake(queue, view, self.commits, read, config, rate, self._rejected, warn)
+        self.encode = encoder(config)
+        self.encoded: Delivery | None = None
+        self.rebalancer = Rebalancer(queue, self._count_rebalance, self.commits.count)
         self.shelf = Shelf(world, Mask(lambda: key.known))
-        self.postman = Postman(cast("Desk", _OneRound(desk)), self.shelf)
+        self.letter_writer = writer = DeadLetterWriter(queue, self.shelf)
+        self.sender = Sender(queue, self, key, self._encode, self.metrics, warn, CONCURRENCY, writer, DEADLINE)
         self.consumer = Member(world, seat, self)
+        self.sender.start(cast("asyncio.AbstractEventLoop", self.loop), Aside())
 
     def assigned(self, partitions: list[Partition], new: list[Partition]) -> None:
         """What was given back, and had been sent of, must have its note again; it has a minute for that."""
@@ -397,38 +438,74 @@ class Process:
         self.rebalancer.assign(partitions, all_of_them=self.world.eager)
         self.assigned_at |= {p: self.world.now for p in partitions if p in new or p in free}
 
-    def post(self, path: str, body: bytes) -> Outcome:
-        """The API, which is told beforehand how it is to answer."""
-        assert self.outcome is not None
-        flight, outcome = self.outcome
+    def _encode(self, delivery: Delivery, key: str) -> Form:
+        if self.out_of_memory:
+            self.out_of_memory = False
+            raise MemoryError
+        self.encoded = delivery
+        return self.encode(delivery, key)
+
+    async def post(self, path: str, body: bytes) -> Outcome:
+        """The API. It answers when `finish` says so."""
+        assert self.encoded is not None
+        delivery = self.encoded
+        log = self.world.logs[delivery.event.owner.partition]
+        entry, answer = log.entries[delivery.event.offset], self.loop.create_future()
+        flight = Flight(delivery, entry, self.world.now + DEADLINE, log.noted, answer)
         form = dict(parse_qsl(body.decode()))
         entity = Entity("order" if path.endswith("order") else "cart", form["id"])
         assert form["key"] == KEY, "the key is missing"
         version = int(form["products[0][quantity]"])
         assert (entity, version) == (flight.entry.entity, flight.entry.version), "sent what was not taken"
+        flight.told = form.get("call_id")
+        self.started(self, flight)
+        self.flights.append(flight)
+        outcome: Outcome = await answer
         if outcome.result is Result.DELIVERED:
             self.world.holds[entity] = version
         return outcome
 
+    async def close(self) -> None:
+        pass
+
+    def send(self) -> None:
+        """The sending loop does what it has to do by now, and fails loudly."""
+        self.loop.turn()
+        if self.sender._over.done() and (error := self.sender._over.exception()) is not None:
+            raise error
+
+    def write_letters(self) -> None:
+        """The dead letters that wait are written, some at once."""
+        self.send()
+        held, self.loop.held = self.loop.held, []
+        for future, work in held:
+            future.set_result(work())
+        self.send()
+
     def finish(self, flight: Flight, outcome: Outcome) -> Settled:
-        """What `Sender.run` does once it has taken a delivery."""
-        delivery = flight.delivery
-        self.outcome = flight, outcome
-        answer = self.sender._send(delivery)
-        assert answer is outcome, "an event could not be encoded"
-        self.metrics.request(delivery.entity.kind, 0.1)
-        settled = self.desk.settle(delivery, answer)
-        self.sender._report(delivery, answer, settled)
-        return settled
+        """The API answers."""
+        self.flights.remove(flight)
+        flight.answer.set_result(outcome)
+        self.send()
+        return self.queue.settled.pop(flight.delivery)
 
     def pieces(self) -> Iterator[object]:
-        yield from (self.desk, self.outbox, self.view, self.crew, self.status, self.metrics, self.commits, self.intake)
+        yield from (
+            self.queue,
+            self.outbox,
+            self.view,
+            self.supervisor,
+            self.status,
+            self.metrics,
+            self.commits,
+            self.intake,
+        )
         yield from (
             self.sender,
             self.sender.key,
             self.rebalancer,
             self.shelf,
-            self.postman,
+            self.letter_writer,
             *self.outbox.owned.values(),
         )
 
@@ -441,24 +518,17 @@ class Process:
         self.view.rebalances[kind] += 1
 
 
-class _OneRound:
-    """The desk, as it looks to a postman that goes home after each round."""
+class Watched(SharedQueue):
+    """Keeps what became of each answer, until it is asked for."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-        self._done = False
+    def __init__(self, outbox: Outbox, clock: Callable[[], float]) -> None:
+        super().__init__(outbox, clock, letters_at_once=3 if outbox.rules.dead_letters else 0)
+        self.settled: dict[Delivery, Settled] = {}
 
-    def take_letters(self) -> list[Letter] | None:
-        if self._done:
-            self._done = False
-            return None
-        with self._desk.outbox() as outbox:
-            letters = outbox.letters.take(self._desk.clock(), 3)
-        self._done = bool(letters)
-        return letters or None
-
-    def letters_written(self, written: list[Letter], failed: list[Letter]) -> None:
-        self._desk.letters_written(written, failed)
+    def turn(self, answered: Sequence[tuple[Delivery, Outcome]], concurrency: int) -> Turn:
+        turn = super().turn(answered, concurrency)
+        self.settled |= {delivery: settled for (delivery, _), settled in zip(answered, turn.settled, strict=True)}
+        return turn
 
 
 def warn(event: str, *, per: str, **fields: object) -> None:
@@ -469,7 +539,8 @@ def leaked(text: str) -> bool:
     return any(form in text for form in KEY_FORMS)
 
 
-def _value(entity: Entity, nature: Nature, version: int) -> bytes:
+def _value(entity: Entity, nature: Nature, version: int, call_id: str | None) -> bytes:
     make = order if entity.kind == "order" else cart
     products = [] if nature == "empty" else [product(quantity=version)]
-    return value(make(id=entity.id, products=products, **({"currency": 7} if nature == "invalid" else {})))
+    link = {"call_id": int(call_id)} if call_id else {}
+    return value(make(id=entity.id, products=products, **link, **({"currency": 7} if nature == "invalid" else {})))

@@ -26,9 +26,11 @@ class WorkerProcess:
     """Context manager: `optico-worker run` until it is left, which kills what is still there.
 
     `settings` are environment variables; what a test does not say has values for a quick test on loopback.
+    `checkout`: the folder of another version of this repository, whose worker is run instead.
     """
 
-    def __init__(self, settings: Mapping[str, str]) -> None:
+    def __init__(self, settings: Mapping[str, str], checkout: Path | None = None) -> None:
+        self._checkout = checkout
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
         quick = {
             "OPTICO_API_KEY": KEY,
@@ -43,7 +45,11 @@ class WorkerProcess:
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "worker", "run"], env=self._environment, stderr=self._log, stdin=subprocess.DEVNULL
+            [sys.executable, "-m", "worker", "run"],
+            env=self._environment,
+            stderr=self._log,
+            stdin=subprocess.DEVNULL,
+            cwd=self._checkout,  # the first place where modules are looked for
         )
         return self
 

@@ -189,7 +189,7 @@ _CRASH = """
 import sys
 from worker.adapters.http import CartApi
 from worker.cli import cli
-def post(self, path, body):
+async def post(self, path, body):
     self.body = body
     raise RuntimeError("crashed with", path, body)
 CartApi.post = post
@@ -199,7 +199,7 @@ cli()
 
 
 def _crashes(seen: Seen, cluster: KafkaCluster, variables: dict[str, str]) -> None:
-    """A thread dies of an exception that quotes the whole request."""
+    """The sending loop dies of an exception that quotes the whole request."""
     produce(cluster.bootstrap, "carts", [cart("crash")], **cluster.security.client())
     quick = {"WORKER_HTTP_HOST": "127.0.0.1", "WORKER_HTTP_PORT": "0"}
     for log_format in ("json", "console"):

@@ -9,7 +9,7 @@ from tests.settings.environments import LEAST
 from worker.adapters.kafka.consumer import MAX_POLL_INTERVAL
 from worker.adapters.kafka.listener import COMMITTED_WITHIN
 from worker.app import REVOKE_MARGIN
-from worker.engine.crew import POLL_STALLED_AFTER
+from worker.engine.supervisor import POLL_STALLED_AFTER
 from worker.settings import FIELDS, load
 from worker.settings.model import LONGEST_TIMEOUT
 

@@ -159,6 +159,11 @@ def _page(health: Health) -> tuple[int, str, bytes]:
     said: dict[str, object] = {"ok": health.ok, "reasons": list(health.reasons)}
     if health.last_events is not None:
         said["last_events"] = {topic: _iso(at) if at else None for topic, at in health.last_events.items()}
+    if health.intake_paused:
+        said["intake_paused"] = {
+            "reasons": list(health.intake_paused),
+            "consequence": "records stay unread, and those of calls wait with them",
+        }
     body = orjson.dumps(said, option=orjson.OPT_APPEND_NEWLINE)
     return (_OK if health.ok else _UNAVAILABLE), "application/json", body
 

@@ -2,9 +2,8 @@
 
 import os
 import ssl
-import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Self
@@ -16,9 +15,9 @@ os.environ.setdefault("MIMALLOC_ALLOW_THP", "0")
 os.environ.setdefault("MIMALLOC_PURGE_DELAY", "0")
 
 from pyreqwest.bytes import Bytes
-from pyreqwest.client import SyncClient, SyncClientBuilder
+from pyreqwest.client import Client, ClientBuilder
 from pyreqwest.exceptions import BuilderError, PyreqwestError, RequestTimeoutError
-from pyreqwest.response import SyncResponse
+from pyreqwest.response import Response
 
 from worker import __version__
 from worker.core.outcome import Outcome, classify, connection_failed, parse_retry_after, timed_out
@@ -34,7 +33,7 @@ _HEADERS = {"content-type": "application/x-www-form-urlencoded", "accept": "appl
 
 
 class CartApi:
-    """See `worker.ports.Api`. Redirects are not followed, certificates are verified. Thread-safe.
+    """See `worker.ports.Api`. Redirects are not followed, certificates are verified. For one event loop.
 
     `timeout` in seconds. No request is under way on a connection that is older than `max_connection_age` (s), which
     should be twice the time-out at least. Raises OSError if the CA file can't be read, ValueError if it holds no
@@ -58,14 +57,12 @@ class CartApi:
         self._authorities = None if ca_file is None else _certificates(Path(ca_file))
         # The library has an age for idle connections only. A request that starts at the end takes its time-out more.
         self._replace_after = max(max_connection_age - timeout, max_connection_age / 2)
-        self._replacing = threading.Lock()
-        self._closed = False
         self._connect()
 
     def _connect(self) -> None:
         """Connections of the former client end as soon as nothing is under way on them."""
         builder = (
-            SyncClientBuilder()
+            ClientBuilder()
             .user_agent(f"optico-worker/{__version__}")
             .default_headers(_HEADERS)
             .timeout(timedelta(seconds=self._timeout))
@@ -79,30 +76,25 @@ class CartApi:
             builder = builder.add_root_certificate_pem(self._authorities)
         made_at = time.monotonic()
         try:
-            self._client: SyncClient = builder.build()
+            self._client: Client = builder.build()
         except BuilderError as error:
             raise ValueError(f"the HTTP client can't be set up: {error}") from error
         self._replace_at = made_at + self._replace_after
 
-    def _young(self) -> SyncClient:
+    def _young(self) -> Client:
         """A client whose connections are all young enough."""
         if time.monotonic() >= self._replace_at:
-            with self._replacing:
-                if time.monotonic() >= self._replace_at and not self._closed:
-                    self._replace()
+            try:
+                self._connect()
+            except ValueError:  # no file descriptor left, say: an old connection is better than none
+                self._replace_at = time.monotonic() + 1.0
         return self._client
 
-    def _replace(self) -> None:
+    async def post(self, path: str, body: bytes) -> Outcome:
+        """One exchange, which takes the time-out at most; never raises for what the network or the API does."""
         try:
-            self._connect()
-        except ValueError:  # no file descriptor left, say: an old connection is better than none
-            self._replace_at = time.monotonic() + 1.0
-
-    def post(self, path: str, body: bytes) -> Outcome:
-        """One exchange. Blocks for the time-out at most; never raises for what the network or the API does."""
-        try:
-            with self._young().post(self._base + path).body_bytes(body).build_streamed() as response:
-                answer = _read(response.body_reader.read_chunk, _announced(response))
+            async with self._young().post(self._base + path).body_bytes(body).build_streamed() as response:
+                answer = await _read(response.body_reader.read_chunk, _announced(response))
                 retry_after = parse_retry_after(_header(response, "retry-after"), time.time())
                 return classify(response.status, answer, retry_after)
         except RequestTimeoutError:
@@ -111,19 +103,17 @@ class CartApi:
             causes = _causes(error)
             return connection_failed(f"{type(error).__name__}: {causes[-1]}", written=_NOT_CONNECTED not in causes)
 
-    def close(self) -> None:
-        with self._replacing:
-            self._closed = True
-            self._client.close()
+    async def close(self) -> None:
+        await self._client.close()
 
-    def __enter__(self) -> Self:
+    async def __aenter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
 
 
-def _header(response: SyncResponse, name: str) -> str | None:
+def _header(response: Response, name: str) -> str | None:
     try:
         return response.get_header(name)
     except ValueError:  # not ASCII: as good as absent
@@ -140,7 +130,7 @@ def _certificates(path: Path) -> bytes:
     return content
 
 
-def _announced(response: SyncResponse) -> int | None:
+def _announced(response: Response) -> int | None:
     """The body's length (bytes), where the answer tells it in so many words. What is unpacked on the way has none."""
     length = _header(response, "content-length") or ""
     chunked = _header(response, "transfer-encoding") is not None
@@ -148,14 +138,11 @@ def _announced(response: SyncResponse) -> int | None:
     return int(length) if length.isdecimal() and len(length) <= _DIGITS_AT_MOST and not chunked else None
 
 
-def _read(read_chunk: Callable[[], Bytes | None], announced: int | None) -> bytes:
-    """The body, cut where it is longer than any answer of the API: what is cut is no JSON, and so no envelope.
-
-    To ask for more at its end would be one more wait for the interpreter, which is what a request costs most.
-    """
+async def _read(read_chunk: Callable[[], Awaitable[Bytes | None]], announced: int | None) -> bytes:
+    """The body, cut where it is longer than any answer of the API: what is cut is no JSON, and so no envelope."""
     length = LONGEST_BODY if announced is None else min(announced, LONGEST_BODY)
     chunks = bytearray()
-    while len(chunks) < length and (chunk := read_chunk()) is not None:
+    while len(chunks) < length and (chunk := await read_chunk()) is not None:
         chunks += chunk
     return bytes(chunks[:length])
 

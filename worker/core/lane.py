@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from worker.core.calls import Link
 from worker.core.circuit_breaker import CircuitBreaker
 from worker.core.event import Entity
 
@@ -33,7 +34,8 @@ class QueuedEvent:
 
     `payload` is opaque to the core (the record itself). `read_at` is monotonic, `occurred_at` UNIX seconds.
     `entity` is None for a record that could not be decoded and only awaits its dead letter. `written_at`: when the
-    record was written to the log, by its timestamp (monotonic seconds).
+    record was written to the log, by its timestamp (monotonic seconds). `link`: to a call, with what it inherited. A
+    replaced event whose link another one carries has no payload any more, and settles with that one.
     """
 
     entity: Entity | None
@@ -44,6 +46,7 @@ class QueuedEvent:
     read_at: float
     occurred_at: float
     written_at: float = 0.0
+    link: Link | None = None
 
     @property
     def coordinates(self) -> Coordinates:
@@ -62,7 +65,8 @@ class Slot:
     for that or because it is too early to confirm. `attempts` are those that count, `tries` all consecutive failures
     (they set the delay). `mark`: answers that other entities of the kind had had at the previous attempt,
     `mark_of_other_kind`: those of the other kind. `failing_since`: when its event failed first. `confirming`: the event
-    was delivered already and will be sent once more. `emptied`: in flight, and its cart was emptied since.
+    was delivered already and will be sent once more. `emptied`: in flight, and its cart was emptied since. `on_call`:
+    its entity was on a call when it started last.
     """
 
     event: QueuedEvent
@@ -75,6 +79,7 @@ class Slot:
     tries: int = 0
     confirming: bool = False
     emptied: bool = False
+    on_call: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -83,7 +88,8 @@ class Lane:
 
     `suspects`: what requests carried that were given up while the API may still act on them; see `suspect`.
     `answers`: this entity's own delivered or rejected requests. `token` names the lane's valid entry in the schedule,
-    0: none. `in_two_partitions`: this was counted already.
+    0: none. `in_two_partitions`: this was counted already. `on_call_until`: when its call ends (monotonic seconds).
+    `urgent`: its entry is in the schedule of those on a call.
     """
 
     entity: Entity
@@ -94,6 +100,8 @@ class Lane:
     tried_at: float | None = None
     token: int = 0
     in_two_partitions: bool = False
+    on_call_until: float = float("-inf")
+    urgent: bool = False
 
     def suspect(self, reading: Reading) -> None:
         """The API may still act on a request that carried this.
@@ -137,3 +145,8 @@ class Delivery:
     @property
     def probe(self) -> bool:
         return self.breaker is not None
+
+    @property
+    def on_call(self) -> bool:
+        """The entity was on a call when it started."""
+        return self.slot.on_call

@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from worker.core.calls import IN_A_ROW
 from worker.core.circuit_breaker import KINDS, CircuitBreaker
 from worker.core.event import Entity, Kind
 from worker.core.lane import Delivery, Lane, QueuedEvent, Reading
@@ -19,14 +20,22 @@ class Lanes:
 
     Of a lane that closes with suspects, these are remembered for as long as they may still land: a state that comes
     within that time has overtaken them.
+
+    Lanes of entities on a call (`urgent`: how many there are) have schedules of their own, which go first.
+    `_row`: how many of them started in a row while another was due.
     """
 
     large: LargeEvents = field(default_factory=LargeEvents)
     in_flight: set[Lane] = field(default_factory=set)
+    urgent: int = 0
     _lanes: dict[Entity, Lane] = field(default_factory=dict)
     _number: dict[Kind, int] = field(default_factory=lambda: dict.fromkeys(KINDS, 0))
     _schedules: dict[Kind, Schedule] = field(default_factory=lambda: {kind: Schedule() for kind in KINDS})
+    _urgent: dict[Kind, Schedule] = field(default_factory=lambda: {kind: Schedule(_next_token=2) for kind in KINDS})
     _last_kind: Kind = "order"
+    _last_urgent_kind: Kind = "order"
+    _row: int = 0
+    _both_due: bool = False
     _late: dict[Entity, tuple[float, frozenset[Reading]]] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -60,17 +69,41 @@ class Lanes:
         """Schedules a lane by the head of its queue, or parks it with the partition that holds it back."""
         if lane.in_flight is not None:
             return
-        slot = lane.waiting[0]
+        slot, schedule = lane.waiting[0], (self._urgent if lane.urgent else self._schedules)[lane.entity.kind]
         if slot.event.owner.held:
-            self._schedules[lane.entity.kind].drop(lane)
+            schedule.drop(lane)
             slot.event.owner.parked[lane] = None
         else:
-            self._schedules[lane.entity.kind].put(lane, slot.due)
+            schedule.put(lane, slot.due)
 
     def replan(self, lane: Lane) -> None:
         """The head's time has changed."""
         if lane.token:
-            self._schedules[lane.entity.kind].put(lane, lane.waiting[0].due)
+            (self._urgent if lane.urgent else self._schedules)[lane.entity.kind].put(lane, lane.waiting[0].due)
+
+    def on_call(self, lane: Lane, until: float, due: float) -> None:
+        """The entity is on a call, until then: what waits for its window is due at `due`, if not sooner."""
+        lane.on_call_until = until
+        for slot in lane.waiting:
+            if slot.tries == 0 and not slot.confirming:
+                slot.due = min(slot.due, due)
+        self._move(lane, urgent=True)
+
+    def end_calls(self, left: Collection[Entity]) -> None:
+        """Only these are on a call as far as is known."""
+        for lane in self._lanes.values() if self.urgent else ():
+            if lane.urgent and lane.entity not in left:
+                lane.on_call_until = float("-inf")
+
+    def _move(self, lane: Lane, *, urgent: bool) -> None:
+        """To the schedule of those on a call, or from it, if the lane is scheduled."""
+        scheduled = lane.token != 0
+        if lane.urgent is not urgent:
+            (self._urgent if lane.urgent else self._schedules)[lane.entity.kind].drop(lane)
+            lane.urgent = urgent
+            self.urgent += 1 if urgent else -1
+        if scheduled:
+            (self._urgent if urgent else self._schedules)[lane.entity.kind].put(lane, lane.waiting[0].due)
 
     def unpark(self, owner: Ownership) -> None:
         """What the partition held back may go, unless it holds it back for another reason."""
@@ -82,17 +115,33 @@ class Lanes:
                 self.plan(lane)
 
     def due(self, now: float, kinds: tuple[Kind, ...]) -> Lane | None:
+        """The lane of these kinds that goes next: one on a call, unless it is another's turn.
+
+        No capacity is kept for calls, and while others are due at least one of any four that start is one of these.
+        """
+        urgent = self.first(now, kinds, urgent=True)
+        other = self.first(now, kinds)
+        self._both_due = other is not None
+        return other if urgent is None or (self._both_due and self._row >= IN_A_ROW) else urgent
+
+    def first(self, now: float, kinds: tuple[Kind, ...], *, urgent: bool = False) -> Lane | None:
         """The lane of these kinds that is due first; of large events only what there is room for.
 
-        Where both kinds have one they take turns: none waits for a crowd of the other.
+        `urgent`: of those on a call, else of all others. Where both kinds have one they take turns: none waits for a
+        crowd of the other.
         """
-        for kind in kinds if self._last_kind != kinds[0] else kinds[::-1]:
-            schedule = self._schedules[kind]
+        schedules, last = self._schedules, self._last_kind
+        if urgent:
+            schedules, last = self._urgent, self._last_urgent_kind
+        for kind in kinds if last != kinds[0] else kinds[::-1]:
+            schedule = schedules[kind]
             while (first := schedule.first()) is not None and first[0] <= now:
                 lane = first[1]
                 event = lane.waiting[0].event
                 if event.owner.held:
                     self.plan(lane)
+                elif urgent and lane.on_call_until <= now:
+                    self._move(lane, urgent=False)
                 elif self.large.admits(event.size):
                     return lane
                 else:
@@ -107,13 +156,21 @@ class Lanes:
             first = self._schedules[kind].first()
             if first is not None and (due is None or first[0] < due):
                 due = first[0]
+        if self.urgent:
+            for kind in kinds:
+                first = self._urgent[kind].first()
+                if first is not None and (due is None or first[0] < due):
+                    due = first[0]
         return due
 
     def to_probe(self, breaker: CircuitBreaker, now: float) -> Lane | None:
         """The lane for the breaker's next probe; none whose `not_before` is ahead, and the last one only if alone."""
         able = [lane for lane in self._lanes.values() if lane.entity.kind in breaker.covers and _may_probe(lane, now)]
         others = [lane for lane in able if lane.entity != breaker.probed] or able
-        return PROBE_TURNS[breaker.turn % len(PROBE_TURNS)](others) if others else None
+        on_call = [lane for lane in others if now < lane.on_call_until]
+        turns = PROBE_TURNS if on_call else PROBE_TURNS[1:]
+        turn = turns[breaker.turn % len(turns)]
+        return turn(on_call if turn is _newest_on_a_call else others) if others else None
 
     def untried(self, breaker: CircuitBreaker, now: float) -> bool:
         """Whether an entity could be probed that was not tried since the breaker opened."""
@@ -128,8 +185,16 @@ class Lanes:
     def start(self, lane: Lane, now: float, breaker: CircuitBreaker | None, answers: int) -> Delivery:
         """`breaker`: whose probe it is. `answers`: how many requests were answered so far."""
         slot = lane.waiting.pop(0)
-        self._last_kind = lane.entity.kind
-        self._schedules[lane.entity.kind].drop(lane)
+        if lane.urgent:
+            self._urgent[lane.entity.kind].drop(lane)
+            self._last_urgent_kind = lane.entity.kind
+            slot.on_call = now < lane.on_call_until
+        else:
+            self._schedules[lane.entity.kind].drop(lane)
+            self._last_kind = lane.entity.kind
+            slot.on_call = False
+        if breaker is None:  # probes have turns of their own
+            self._row = self._row + self._both_due if lane.urgent else 0
         lane.in_flight = slot
         lane.tried_at = now
         self.in_flight.add(lane)
@@ -150,10 +215,11 @@ class Lanes:
         if lane.waiting:
             self.plan(lane)
             return
-        self._schedules[lane.entity.kind].drop(lane)
+        (self._urgent if lane.urgent else self._schedules)[lane.entity.kind].drop(lane)
         if lane.suspects:
             self._late[lane.entity] = now + CONFIRM_AFTER, lane.suspects
         del self._lanes[lane.entity]
+        self.urgent -= lane.urgent
         self._number[lane.entity.kind] -= 1
 
     def hold(self, owner: Ownership) -> None:
@@ -205,10 +271,15 @@ def _newest(lanes: Sequence[Lane]) -> Lane:
     return max(reversed(lanes), key=lambda lane: lane.waiting[0].event.read_at)
 
 
+def _newest_on_a_call(lanes: Sequence[Lane]) -> Lane:
+    """Of lanes that are on a call."""
+    return _newest(lanes)
+
+
 def _tried_longest_ago(lanes: Sequence[Lane]) -> Lane:
     """One that was never tried goes first, and so one that was not tried since the breaker opened."""
     return min(lanes, key=lambda lane: -1.0 if lane.tried_at is None else lane.tried_at)
 
 
-#: Who is probed, turn by turn. A turn of an entity on a call would be the first of these.
-PROBE_TURNS: Final[tuple[Callable[[Sequence[Lane]], Lane], ...]] = (_newest, _tried_longest_ago)
+#: Who is probed, turn by turn; the first turn is left out while nobody is on a call.
+PROBE_TURNS: Final[tuple[Callable[[Sequence[Lane]], Lane], ...]] = (_newest_on_a_call, _newest, _tried_longest_ago)

@@ -1,8 +1,8 @@
 """How many large events are encoded and sent at once. Pure; `lanes` asks it before a lane is handed out.
 
 Encoding takes several times an event's size in memory, and holds the interpreter. So large events pass one after the
-other, or a few of the smaller ones at once, in the order in which they were due. They take half of the senders at most:
-an ordinary cart finds a free one, however many large ones wait.
+other, or a few of the smaller ones at once, in the order in which they were due. They take half of what may be in
+flight at most: an ordinary cart finds room, however many large ones wait.
 """
 
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from worker.core.lane import Lane
 
 #: From this size on (bytes) an event is large.
 LARGE: Final = 64 * 1024
-#: What large events may come to at once, at most, however many senders there are (bytes).
+#: What large events may come to at once, at most, whatever the concurrency (bytes).
 AT_ONCE_AT_MOST: Final = 4 * 1024 * 1024
 
 
@@ -48,5 +48,5 @@ class LargeEvents:
 
 
 def at_once(concurrency: int) -> int:
-    """What large events may come to at once with so many senders (bytes)."""
+    """What large events may come to at once with that concurrency (bytes)."""
     return min(AT_ONCE_AT_MOST, concurrency * LARGE // 2)

@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from worker.core.calls import CALL_RETRY, Calls, link
 from worker.core.circuit_breaker import KINDS, CircuitBreaker, CircuitBreakers
 from worker.core.counts import Counts
 from worker.core.event import Entity, Kind, Skipped
@@ -36,6 +37,7 @@ class Outbox:
     pause: Pause = field(init=False)
     rate: Rate = field(default_factory=Rate)
     counts: Counts = field(default_factory=Counts)
+    calls: Calls = field(default_factory=Calls)
     #: Until when (monotonic seconds) nobody else can have been given our partitions. Past it nothing starts.
     lease_until: float = float("inf")
     #: How often partitions were asked back or went. What was committed before the last time says nothing any more.
@@ -70,25 +72,33 @@ class Outbox:
         occurred_at: float,
         now: float,
         age: float = 0.0,
+        call_id: str | None = None,
+        agent: str | None = None,
     ) -> bool:
         """Puts an event into its entity's lane; a waiting older one of the same partition is replaced.
 
-        `size` is the record's, in bytes; `occurred_at` UNIX seconds; `age`: seconds since the record was written.
+        `size` is the record's, in bytes; `occurred_at` UNIX seconds; `age`: seconds since the record was written;
+        `call_id` and `agent`: its link to a call.
         """
         owner = self._receive(partition, offset, now)
         if owner is None:
             return False
         event = owner.admit(payload, offset, size + OVERHEAD, now, occurred_at)
         event.entity, event.written_at = entity, now - age
+        if call_id is not None or agent is not None:
+            self._link(event, call_id, agent, now)
         self._settling.admit(event)
         lane = self._lanes.of(entity, now)
+        if self.calls.by_entity:
+            self._look_for_call(lane, now)
         slot = lane.slot_of(owner)
         if slot is not None:
             self._replace(lane, slot, event)
         else:
             if (lane.waiting or lane.in_flight is not None) and not lane.in_two_partitions:
                 self._look_for_two_partitions(lane, owner)
-            slot = Slot(event, now + self.rules.window, self._settling.answers_of_others(lane))
+            window = self._call_window if now < lane.on_call_until else self.rules.window
+            slot = Slot(event, now + window, self._settling.answers_of_others(lane))
             if lane.waiting:
                 lane.waiting.append(slot)
             else:
@@ -154,7 +164,9 @@ class Outbox:
                 before = len(owner.unsettled)
                 owner = self._cut(owner, position, now)
                 given_up = before - len(owner.unsettled)
-            owner.position = position
+            if owner.position != position:
+                owner.position = position
+                self._owners.touch(owner)
             self._catch_up(owner, now)
         return given_up
 
@@ -168,7 +180,8 @@ class Outbox:
         if breakers.closed is not KINDS:
             breaker, lane = self._probe(now)
         if lane is None and breakers.closed:
-            lane = self._lanes.due(now, breakers.closed)
+            lanes = self._lanes
+            lane = lanes.due(now, breakers.closed) if lanes.urgent else lanes.first(now, breakers.closed)
         if lane is None or not self.rate.take(now):
             return None
         if breaker is not None:
@@ -222,6 +235,19 @@ class Outbox:
     def owned(self) -> Mapping[Partition, Ownership]:
         return self._owners.by_partition
 
+    @property
+    def assignment(self) -> int:
+        """Changes whenever a partition comes or goes."""
+        return self._owners.version
+
+    def without_position(self) -> list[Partition]:
+        """Partitions of which the next offset to read is not known yet."""
+        return [owner.partition for owner in self._owners.active if owner.position is None]
+
+    def without_end(self) -> bool:
+        """Whether the end of a partition that catches up is not known yet."""
+        return any(owner.end is None for owner in self._owners.active)
+
     def assign(self, partitions: Iterable[Partition], now: float) -> list[Partition]:
         """Takes up partitions; those that are owned already go on with what they have. Returns the new ones."""
         new = []
@@ -230,6 +256,7 @@ class Outbox:
                 owner.suspended = False
                 if not (owner.noted or owner.catching_up):
                     owner.hold_back(now)
+                    self._owners.touch(owner)
                 self._unpark(owner, now)
             else:
                 self._owners.begin(partition, now)
@@ -252,7 +279,12 @@ class Outbox:
     def release(self, partitions: Iterable[Partition], reason: str, now: float) -> int:
         """Lets partitions go, unsettled events and all: their next owner reads them again. Returns how many."""
         self.handovers += 1
-        return self._drop([event for partition in partitions for event in self._owners.end(partition)], reason, now)
+        partitions = list(partitions)
+        released = self._drop([one for partition in partitions for one in self._owners.end(partition)], reason, now)
+        for partition in partitions:
+            self.calls.end(partition)
+        self._lanes.end_calls(self.calls.by_entity)
+        return released
 
     def unclear(self, partitions: Iterable[Partition], now: float) -> set[Partition]:
         """Those of which a request may still take effect after we have let them go: who is next must know."""
@@ -264,6 +296,7 @@ class Outbox:
         """The former owner left these unclear: what is delivered soon is sent once more, as after a time-out."""
         for owner in self._owners.among(partitions):
             owner.unclear_until, owner.noted = now + CONFIRM_AFTER, True
+            self._owners.touch(owner)
             self._catch_up(owner, now)
 
     def set_end(self, partition: Partition, end: int, now: float) -> None:
@@ -284,8 +317,9 @@ class Outbox:
         While intake is paused a backlog can't be read to its end, so waiting for that would be waiting for nothing.
         """
         paused = self.full() is not None or self.letters.failing
-        for owner in self.owned.values():
+        for owner in self._owners.active:
             self._catch_up(owner, now, anyway=paused)
+        self._owners.forget_resting()
         self._lanes.forget_late(now)
 
     def committable(self) -> dict[Partition, int]:
@@ -298,7 +332,7 @@ class Outbox:
 
     def uncommitted(self) -> int:
         """How many offsets were read and are not committed."""
-        return sum(owner.uncommitted() for owner in self.owned.values())
+        return self._owners.uncommitted()
 
     def last_committable(self, partitions: Iterable[Partition], now: float) -> dict[Partition, int]:
         """Offsets to commit before these go: what has changed, or has a note that does not hold any more."""
@@ -319,12 +353,14 @@ class Outbox:
         for owner in self._owners.among(offsets):
             owner.committed = offsets[owner.partition]
             owner.noted = unclear is None or owner.partition in unclear
+            self._owners.touch(owner)
             self._catch_up(owner, now, anyway=self._draining)
 
     def doubt(self, partitions: Iterable[Partition]) -> None:
         """Nobody knows whether the last commit of these arrived: their note is to be written again."""
         for owner in self._owners.among(partitions):
             owner.noted = False
+            self._owners.touch(owner)
 
     # Bounds and drain.
 
@@ -389,6 +425,7 @@ class Outbox:
             return None
         if owner.position is not None and offset < owner.position:
             owner = self._cut(owner, offset, now)
+        self._owners.active[owner] = None  # `touch`, without a call for each record
         self.counts.consumed[partition[0]] += 1
         return owner
 
@@ -400,6 +437,8 @@ class Outbox:
         self.handovers += 1
         new, gone = self._owners.cut(owner, end, now)
         self._drop(gone, "lost", now)
+        for event in gone:
+            self._settling.let_go(event, new)
         self._lanes.hold(new)
         return new
 
@@ -448,10 +487,30 @@ class Outbox:
 
     def _replace(self, lane: Lane, slot: Slot, event: QueuedEvent) -> None:
         """The newer event takes the waiting one's place, in the queue and in time."""
+        now, on_call = event.read_at, event.read_at < lane.on_call_until
         if slot.confirming and slot.tries == 0:
-            slot.due, slot.not_before = event.read_at + self.rules.window, 0.0
+            slot.due, slot.not_before = now + (self._call_window if on_call else self.rules.window), 0.0
+            self._lanes.replan(lane)
+        elif on_call and slot.tries:
+            slot.due = min(slot.due, max(now + CALL_RETRY, slot.not_before))
             self._lanes.replan(lane)
         self._settling.supersede(lane, slot, event)
+
+    @property
+    def _call_window(self) -> float:
+        return min(self.rules.call_window, self.rules.window)
+
+    def _link(self, event: QueuedEvent, call_id: str | None, agent: str | None, now: float) -> None:
+        """The event's record links its entity to a call, which it may be on still."""
+        event.link = link(call_id, agent, event.offset, event.written_at)
+        if event.link is not None and event.entity is not None:
+            event.size += event.link.size(event.offset)
+            self.calls.note(event.entity, event.owner.partition, event.written_at, now)
+
+    def _look_for_call(self, lane: Lane, now: float) -> None:
+        call = self.calls.by_entity.get(lane.entity)
+        if call is not None and now < call[0] and call[0] > lane.on_call_until:
+            self._lanes.on_call(lane, call[0], now + self._call_window)
 
     def _look_for_two_partitions(self, lane: Lane, owner: Ownership) -> None:
         """Its states are sent in the order in which they are due, and not as they were produced."""

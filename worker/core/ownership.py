@@ -44,6 +44,17 @@ class Ownership:
     parked: dict[Lane, None] = field(default_factory=dict)
 
     @property
+    def at_rest(self) -> bool:
+        """Nothing of it is pending, and all that was read is committed, with the dirty marker beside it."""
+        return (
+            self.position is not None
+            and self.position == self.committed
+            and self.noted
+            and not self.catching_up
+            and not self.unsettled
+        )
+
+    @property
     def held(self) -> bool:
         """Nothing of it may start now."""
         return self.catching_up or self.suspended
@@ -86,9 +97,17 @@ class Ownership:
 
 @dataclass(slots=True)
 class Ownerships:
-    """The partitions that are this process's now."""
+    """The partitions that are this process's now.
+
+    `active` holds those that are not at rest, and some that are. Whatever is asked of every partition is asked of these
+    only: what an idle partition costs does not add up. Whoever changes one marks it with `touch`.
+
+    `version` changes whenever a partition comes or goes.
+    """
 
     by_partition: dict[Partition, Ownership] = field(default_factory=dict)
+    active: dict[Ownership, None] = field(default_factory=dict)
+    version: int = 0
     _epoch: int = 0
 
     def get(self, partition: Partition) -> Ownership | None:
@@ -99,15 +118,28 @@ class Ownerships:
 
     def begin(self, partition: Partition, now: float) -> Ownership:
         self._epoch += 1
+        self.version += 1
         owner = Ownership(partition, self._epoch, now + CATCH_UP_AT_MOST)
         self.by_partition[partition] = owner
+        self.touch(owner)
         return owner
+
+    def touch(self, owner: Ownership) -> None:
+        """Something of it has changed: it may not be at rest any more."""
+        self.active[owner] = None
+
+    def forget_resting(self) -> None:
+        """Takes those that are at rest out of `active`."""
+        for owner in [owner for owner in self.active if owner.at_rest]:
+            del self.active[owner]
 
     def end(self, partition: Partition) -> list[QueuedEvent]:
         """Returns what it leaves unsettled."""
         owner = self.by_partition.pop(partition, None)
         if owner is None:
             return []
+        self.version += 1
+        self.active.pop(owner, None)
         left = list(owner.unsettled.values())
         owner.alive = False
         owner.parked.clear()
@@ -128,19 +160,22 @@ class Ownerships:
     def committable(self) -> dict[Partition, int]:
         """Offsets that may be committed and are not yet, or not with the note of those that may send."""
         return {
-            partition: offset
-            for partition, owner in self.by_partition.items()
+            owner.partition: offset
+            for owner in self.active
             if (offset := owner.committable()) is not None and (offset != owner.committed or not owner.noted)
         }
 
     def unnoted(self) -> bool:
         """Whether anything waits for its note, and could have it."""
-        return any(not owner.noted and owner.position is not None for owner in self.by_partition.values())
+        return any(not owner.noted and owner.position is not None for owner in self.active)
 
     def unsettled(self) -> int:
-        return sum(len(owner.unsettled) for owner in self.by_partition.values())
+        return sum(len(owner.unsettled) for owner in self.active)
+
+    def uncommitted(self) -> int:
+        return sum(owner.uncommitted() for owner in self.active)
 
     def oldest_read_at(self) -> float | None:
         """When the oldest unsettled event was read (monotonic seconds)."""
-        firsts = (next(iter(owner.unsettled.values()), None) for owner in self.by_partition.values())
+        firsts = (next(iter(owner.unsettled.values()), None) for owner in self.active)
         return min((event.read_at for event in firsts if event is not None), default=None)

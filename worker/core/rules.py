@@ -26,7 +26,9 @@ OVERHEAD: Final = 900
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What of the outbox is configured. `window` in seconds; `delay(n)`: seconds after the n-th failure (from 0).
+    """What of the outbox is configured. `window` and `call_window`, that of an entity on a call, are seconds.
+
+    `delay(n)`: seconds after the n-th failure (from 0).
 
     `large_at_once`: what large events in flight may come to (bytes), see `worker.core.large`. `max_attempts` ends an
     event only with `dead_letters`. `rejection_limit`: so many rejected requests in a row open a circuit breaker; 0:
@@ -35,6 +37,7 @@ class Rules:
 
     delay: Callable[[int], float]
     window: float = 0.5
+    call_window: float = 0.1
     max_pending: int = 50_000
     max_pending_bytes: int = 64 * 1024 * 1024
     large_at_once: int = at_once(32)

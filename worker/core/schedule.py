@@ -11,6 +11,8 @@ _STALE_ENTRIES = 1000
 
 @dataclass(slots=True)
 class Schedule:
+    """`_next_token`: odd in one schedule and even in another, so that a lane may change from one to the other."""
+
     _heap: list[tuple[float, int, Lane]] = field(default_factory=list)
     _next_token: int = 1
     _live: int = 0
@@ -20,7 +22,7 @@ class Schedule:
         if lane.token == 0:
             self._live += 1
         lane.token = self._next_token
-        self._next_token += 1
+        self._next_token += 2
         heappush(self._heap, (due, lane.token, lane))
         if len(self._heap) > 2 * self._live + _STALE_ENTRIES:
             self._heap = [entry for entry in self._heap if entry[2].token == entry[1]]

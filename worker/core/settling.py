@@ -7,13 +7,15 @@ lanes.
 from dataclasses import dataclass, field
 from typing import Final
 
+from worker.core.calls import CALL_RETRY, inherited
 from worker.core.circuit_breaker import KINDS
 from worker.core.counts import Counts
 from worker.core.event import Kind
 from worker.core.lane import Delivery, Lane, QueuedEvent, Slot
 from worker.core.letters import Letter, Letters
 from worker.core.outcome import Outcome, Result
-from worker.core.rules import CONFIRM_AFTER, FAILED_LONG, LONGEST_RETRY_AFTER, Rules, Settled
+from worker.core.ownership import Ownership
+from worker.core.rules import CONFIRM_AFTER, FAILED_LONG, LONGEST_RETRY_AFTER, OVERHEAD, Rules, Settled
 
 #: The reason under which a probe is tried again although it was rejected: everything of its kind is.
 SPARED: Final = "rejections"
@@ -43,6 +45,8 @@ class Settling:
         """The slot's event is settled by its successor; one that only awaited its confirmation was delivered."""
         if slot.confirming:
             self._deliver(lane, slot.event)
+        elif slot.event.link is not None:
+            self._hand_on(slot.event, event)
         else:
             self.collapse(lane, slot.event)
         slot.event, slot.attempts, slot.confirming, slot.emptied = event, 0, False, False
@@ -101,10 +105,13 @@ class Settling:
         self._count_attempt(lane, delivery, outcome, now)
         asked = min(outcome.retry_after or 0.0, LONGEST_RETRY_AFTER)
         slot.not_before = now + asked
-        slot.due = now + max(self.rules.delay(slot.tries), asked)
+        delay = self.rules.delay(slot.tries)
         slot.tries += outcome.reason != SPARED
         exhausted = slot.attempts >= self.rules.max_attempts
         newer = lane.slot_of(slot.event.owner)
+        if newer is not None and now < lane.on_call_until:
+            delay = min(delay, CALL_RETRY)
+        slot.due = now + max(delay, asked)
         if newer is not None:
             lane.waiting.remove(newer)
             self.supersede(lane, slot, newer.event)  # it keeps the retry's time
@@ -145,7 +152,36 @@ class Settling:
         self._finish(event)
         self.counts.collapsed[lane.entity.kind] += 1
 
+    def _hand_on(self, old: QueuedEvent, new: QueuedEvent) -> None:
+        """The newer event takes the older one's place, and its link as far as it may.
+
+        A record whose link is carried stays unsettled, so that whoever reads on from the committed offset reads it too.
+        """
+        link, old.link = old.link, None
+        assert link is not None  # noqa: S101 - for the type checker
+        new.link = inherited(link, new.link, new.written_at)
+        carried = set() if new.link is None else new.link.carried(new.offset)
+        self._collapse_at(old.owner, {old.offset, *link.carried(old.offset)} - carried)
+        if old.offset in carried:
+            smaller = OVERHEAD + link.size(old.offset)
+            self.pending_bytes -= old.size - smaller
+            old.size, old.payload = smaller, None
+
+    def let_go(self, event: QueuedEvent, owner: Ownership) -> None:
+        """Nobody carries any more what the event did: it is settled, or has gone with the end of its log."""
+        if event.link is not None:
+            self._collapse_at(owner, event.link.carried(event.offset) & owner.unsettled.keys())
+
+    def _collapse_at(self, owner: Ownership, offsets: set[int]) -> None:
+        for offset in offsets:
+            event = owner.unsettled.pop(offset)
+            assert event.entity is not None  # noqa: S101 - for the type checker
+            self.forget(event)
+            self.counts.collapsed[event.entity.kind] += 1
+
     def _finish(self, event: QueuedEvent) -> None:
-        """The event is settled: its offset holds back no commit any more."""
+        """The event is settled: its offset, and those whose links it carried, hold back no commit any more."""
         del event.owner.unsettled[event.offset]
         self.forget(event)
+        if event.link is not None:
+            self.let_go(event, event.owner)

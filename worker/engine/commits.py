@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import structlog
 
 from worker.core.ownership import Partition
-from worker.engine.desk import Desk
+from worker.engine.shared_queue import SharedQueue
 from worker.engine.view import View
 from worker.ports import Consumer, UnavailableError
 
@@ -21,7 +21,7 @@ FAILURES_TO_WARN = 5
 
 @dataclass(slots=True)
 class Commits:
-    desk: Desk
+    queue: SharedQueue
     view: View
     _next: float = 0.0
     _failed_at: float = float("-inf")
@@ -35,7 +35,7 @@ class Commits:
         """
         if self._asked_at is not None and now - self._asked_at < ANSWER_WITHIN:
             return
-        with self.desk.outbox() as outbox:
+        with self.queue.outbox() as outbox:
             urgent = outbox.unnoted() and now >= self._failed_at + INTERVAL
             if now < self._next and not urgent:
                 return
@@ -51,8 +51,8 @@ class Commits:
 
     def now(self, consumer: Consumer, timeout: float) -> UnavailableError | None:
         """The last commit before leaving; returns why it failed, if it did. Blocks for at most `timeout` seconds."""
-        now = self.desk.clock()
-        with self.desk.outbox() as outbox:
+        now = self.queue.clock()
+        with self.queue.outbox() as outbox:
             offsets = outbox.last_committable(outbox.owned, now)
             unclear = outbox.unclear(outbox.owned, now)
         if not offsets:
@@ -63,7 +63,7 @@ class Commits:
             self.count(error)
             return error
         self.count(None)
-        with self.desk.outbox() as outbox:
+        with self.queue.outbox() as outbox:
             outbox.committed(offsets, now, unclear)
         return None
 
@@ -73,10 +73,10 @@ class Commits:
     def _answered(self, offsets: Mapping[Partition, int], handovers: int, error: Exception | None) -> None:
         self._asked_at = None
         self.count(error)
-        now = self.desk.clock()
+        now = self.queue.clock()
         if error is None:
             self._failures = 0
-            with self.desk.outbox() as outbox:
+            with self.queue.outbox() as outbox:
                 if outbox.handovers == handovers:  # else it may tell of what somebody has overwritten since
                     outbox.committed(offsets, now)
             return

@@ -9,17 +9,19 @@ from sys import getsizeof
 import structlog
 
 from worker.core.batch import collapse
+from worker.core.calls import CallShare
 from worker.core.event import Event, Invalid, Skipped
 from worker.core.outbox import Outbox
 from worker.core.ownership import Partition
 from worker.engine.backfill import Backfill
 from worker.engine.commits import Commits
-from worker.engine.desk import Desk
-from worker.engine.notices import Notices
+from worker.engine.notices import Notices, debug
+from worker.engine.redriven import take_over_links
+from worker.engine.shared_queue import SharedQueue
 from worker.engine.transactions import OpenTransactions
 from worker.engine.view import View
 from worker.formats import ReadConfig
-from worker.ports import Consumer, Content, Membership, Record, TooLarge, UnavailableError, Warn
+from worker.ports import Consumer, Content, LogEnd, Membership, Record, TooLarge, UnavailableError, Warn
 
 log = structlog.get_logger(__name__)
 
@@ -43,7 +45,7 @@ _PAIR = 80
 class Intake:
     """`rejected` is told of each record that can't be sent. `max_requests_per_second`: the group's; 0: no limit."""
 
-    desk: Desk
+    queue: SharedQueue
     view: View
     commits: Commits
     read: Read
@@ -55,10 +57,12 @@ class Intake:
     _transactions: OpenTransactions = field(default_factory=OpenTransactions)
     _next_tick: float = 0.0
     _next_ends: float = 0.0
-    _owned: int = 0
+    _owned: frozenset[Partition] = frozenset()
+    _assignment: int = 0
     _held_up: bool = False
     _join_told: bool = False
     _notices: Notices = field(default_factory=Notices)
+    _call_share: CallShare = field(default_factory=CallShare)
 
     def __post_init__(self) -> None:
         self.config = replace(self.config, keeps_content=False)
@@ -76,7 +80,7 @@ class Intake:
             self.warn("polling failed; trying again", per="poll", error=str(error))
             time.sleep(POLL_TIMEOUT)
             batches = {}
-        now = self.desk.clock()
+        now = self.queue.clock()
         self.view.note_poll(now, time.time())
         self._renew(consumer.lease_until(), now)
         if self.view.note_membership(consumer.membership(), now):
@@ -105,7 +109,7 @@ class Intake:
 
     def _renew(self, lease_until: float, now: float) -> None:
         """Without a word from the group our partitions may be others' by now, who send what is newer."""
-        with self.desk.outbox() as outbox:
+        with self.queue.outbox() as outbox:
             outbox.lease_until = lease_until
             held_up = outbox.pending if now >= lease_until else 0
         if held_up and not self._held_up:
@@ -123,12 +127,15 @@ class Intake:
             self._backfill.read(partition, records[0])
         read, config = self.read, self.config.for_topic(partition.topic)
         decoded = [read(record.value, config, record.timestamp) for record in records]
+        take_over_links(records, decoded)
         noticed = self._notices.of(partition, records, decoded, config)
-        kept, overtaken = collapse(decoded)
-        now, wall_now = self.desk.clock(), time.time()
+        kept, overtaken, events, calls = collapse(decoded)
+        debug(partition, records, decoded, kept)
+        self._tell_of_calls(self._call_share.add(events, calls))
+        now, wall_now = self.queue.clock(), time.time()
         last = records[-1].timestamp
         self.view.note_event(partition.topic, last / 1000 if last > 0 else wall_now)
-        with self.desk.outbox() as outbox:
+        with self.queue.outbox() as outbox:
             given_up = outbox.advance(partition, records[0].offset, now)
             if noticed is not None:
                 outbox.counts.repaired.update(noticed.repairs)
@@ -147,6 +154,8 @@ class Intake:
                         occurred_at=_occurred_at(record, one, wall_now),
                         now=now,
                         age=wall_now - record.timestamp / 1000 if record.timestamp > 0 else 0.0,
+                        call_id=one.call_id,
+                        agent=one.agent,
                     )
                 elif isinstance(one, Skipped):
                     outbox.skip(partition, record.offset, one, now)
@@ -157,6 +166,14 @@ class Intake:
             self._notices.in_two_partitions(split)
         if given_up is not None:
             _warn_of_another_log(partition, records[0].offset, given_up)
+
+    def _tell_of_calls(self, share: float | None) -> None:
+        if share is not None:
+            log.warning(
+                "most events are linked to a call, so putting calls first means nothing",
+                share=round(share, 2),
+                remedy="let the shop set call_id and agent only while the customer is on the phone",
+            )
 
     def _refuse(self, outbox: Outbox, partition: Partition, record: Record, invalid: Invalid, now: float) -> None:
         taken = outbox.refuse(
@@ -174,12 +191,15 @@ class Intake:
             self.rejected(partition, record, invalid)
 
     def _advance(self, consumer: Consumer) -> None:
-        """Takes over the client's positions, which pass what is no record, and the ends that became known."""
-        ends = consumer.ends()
-        now = self.desk.clock()
+        """Takes over the client's positions, which pass what is no record, and the ends that became known.
+
+        A turn looks at the partitions that have changed only: there may be thousands.
+        """
+        ends, moved = consumer.ends(), consumer.moved()
+        now = self.queue.clock()
         went_back = []
-        with self.desk.outbox() as outbox:
-            for partition in list(outbox.owned):
+        with self.queue.outbox() as outbox:
+            for partition in (*moved, *outbox.without_position()):
                 position = consumer.position(partition)
                 if position is not None and (given_up := outbox.advance(partition, position, now)) is not None:
                     went_back.append((partition, position, given_up))
@@ -187,23 +207,31 @@ class Intake:
                 outbox.set_end(partition, end.last_stable, now)
             outbox.blocked(self.view.too_large, now)
             outbox.tick(now)
-            owned = list(outbox.owned)
-            positions = {partition: owner.position for partition, owner in outbox.owned.items()}
-            unknown = [partition for partition, owner in outbox.owned.items() if owner.end is None]
+            owned = frozenset(outbox.owned) if outbox.assignment != self._assignment else self._owned
+            self._assignment = outbox.assignment
+            unknown = outbox.without_end()
+            positions = {at: owner.position for at, owner in outbox.owned.items()} if self._backfill.waits else {}
         for partition, position, given_up in went_back:
             _warn_of_another_log(partition, position, given_up)
-        self.view.ends = {partition: end for partition, end in (self.view.ends | ends).items() if partition in owned}
+        self._take_over(ends, owned, now)
         self._backfill.tell(self.view.ends, positions, self._share(len(owned)), now)
-        self._transactions.sample(ends, owned, now)
-        self.view.open_transactions = self._transactions.seconds()
-        if len(owned) != self._owned:
-            self._owned, self._next_tick = len(owned), now  # the share of the rate has changed with it
         if unknown or now >= self._next_ends:
             self._next_ends = now + ENDS_INTERVAL
             consumer.request_ends(owned)
 
+    def _take_over(self, ends: dict[Partition, LogEnd], owned: frozenset[Partition], now: float) -> None:
+        """Takes over a sample of log ends, and forgets those of partitions that are gone."""
+        if ends or owned is not self._owned:
+            known = self.view.ends | ends
+            self.view.ends = {partition: end for partition, end in known.items() if partition in owned}
+        self._transactions.sample(ends, owned, now)
+        self.view.open_transactions = self._transactions.seconds()
+        if len(owned) != len(self._owned):
+            self._next_tick = now  # the share of the rate has changed with it
+        self._owned = owned
+
     def _pause(self, consumer: Consumer, *, draining: bool) -> None:
-        with self.desk.outbox() as outbox:
+        with self.queue.outbox() as outbox:
             bound = outbox.full()
             failing = outbox.letters.failing
         reasons = frozenset(filter(None, (bound, "dead_letter" if failing else None)))
@@ -226,7 +254,7 @@ class Intake:
             view.missing_topics = missing
             if missing:
                 log.warning("these topics do not exist, or this user may not see them; waiting", topics=missing)
-        with self.desk.outbox() as outbox:
+        with self.queue.outbox() as outbox:
             outbox.rate.set(self._share(len(outbox.owned)), now)
 
     def _share(self, owned: int) -> float | None:

@@ -1,7 +1,8 @@
-"""What records are noticed for though they are read: repairs, and keys that are not the entity's."""
+"""What records are noticed for though they are read: repairs, keys that are not the entity's; and each one at debug."""
 
+import logging
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from worker.formats import ReadConfig
 from worker.ports import Record
 
 log = structlog.get_logger(__name__)
+_level = logging.getLogger(__name__)
 
 
 class Noticed(NamedTuple):
@@ -75,3 +77,25 @@ class Notices:
             consequence="states of one cart may be in several partitions, which have no common order",
             remedy="let the producer use the entity as the key: cart:<id> or order:<id>",
         )
+
+
+def debug(
+    partition: Partition,
+    records: Sequence[Record],
+    read: Sequence[Event | Skipped | Invalid],
+    kept: Collection[int],
+) -> None:
+    """At debug, one line for each record of a batch. `kept`: the places of those that no newer one has replaced."""
+    if not _level.isEnabledFor(logging.DEBUG):
+        return
+    taken = frozenset(kept)
+    for at, one in enumerate(read):
+        if isinstance(one, Invalid):
+            continue  # it has a warning of its own
+        where = {"topic": partition.topic, "partition": partition.partition, "offset": records[at].offset}
+        if isinstance(one, Skipped):
+            log.debug("event skipped", reason=one.reason, entity=one.kind, **where)
+        elif at in taken:
+            log.debug("event read; it replaces what waits of its entity", entity=one.entity.kind, **where)
+        else:
+            log.debug("event collapsed: a newer one came with the same poll", entity=one.entity.kind, **where)

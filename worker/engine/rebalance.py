@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 import structlog
 
 from worker.core.ownership import Partition
-from worker.engine.desk import Desk
+from worker.engine.shared_queue import SharedQueue
 
 log = structlog.get_logger(__name__)
 
@@ -14,32 +14,32 @@ class Rebalancer:
     """See `worker.ports.Rebalance`. `counted(kind)` and `committed(ok)` count; both must be quick and thread-safe."""
 
     def __init__(
-        self, desk: Desk, counted: Callable[[str], None], commit_counted: Callable[[Exception | None], None]
+        self, queue: SharedQueue, counted: Callable[[str], None], commit_counted: Callable[[Exception | None], None]
     ) -> None:
-        self._desk = desk
+        self._queue = queue
         self._counted = counted
         self._commit_counted = commit_counted
 
     def suspend(self, partitions: Iterable[Partition]) -> None:
-        with self._desk.outbox() as outbox:
+        with self._queue.outbox() as outbox:
             outbox.suspend(partitions)
 
     def busy(self, partitions: Iterable[Partition]) -> bool:
-        with self._desk.outbox() as outbox:
+        with self._queue.outbox() as outbox:
             return outbox.busy(partitions) > 0
 
     def committable(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         going = set(partitions)
-        with self._desk.outbox() as outbox:
-            return outbox.last_committable(going, self._desk.clock())
+        with self._queue.outbox() as outbox:
+            return outbox.last_committable(going, self._queue.clock())
 
     def unclear(self, partitions: Iterable[Partition]) -> set[Partition]:
-        with self._desk.outbox() as outbox:
-            return outbox.unclear(partitions, self._desk.clock())
+        with self._queue.outbox() as outbox:
+            return outbox.unclear(partitions, self._queue.clock())
 
     def inherit(self, partitions: Iterable[Partition]) -> None:
-        with self._desk.outbox() as outbox:
-            outbox.inherit(partitions, self._desk.clock())
+        with self._queue.outbox() as outbox:
+            outbox.inherit(partitions, self._queue.clock())
         log.info("requests of the former owner may still take effect", partitions=_names(partitions))
 
     def committed(
@@ -47,10 +47,10 @@ class Rebalancer:
     ) -> None:
         self._commit_counted(error)
         if error is None:
-            with self._desk.outbox() as outbox:
-                outbox.committed(offsets, self._desk.clock(), unclear)
+            with self._queue.outbox() as outbox:
+                outbox.committed(offsets, self._queue.clock(), unclear)
         else:
-            with self._desk.outbox() as outbox:
+            with self._queue.outbox() as outbox:
                 outbox.doubt(offsets)
             log.warning(
                 "offsets of revoked partitions were not committed; their next owner reads those events again",
@@ -60,17 +60,17 @@ class Rebalancer:
 
     def release(self, partitions: Iterable[Partition], reason: str) -> None:
         going = list(partitions)
-        with self._desk.outbox() as outbox:
-            released = outbox.release(going, reason, self._desk.clock())
+        with self._queue.outbox() as outbox:
+            released = outbox.release(going, reason, self._queue.clock())
         self._counted(reason)
         log.info("partitions are gone", reason=reason, partitions=_names(going), released_events=released)
 
     def assign(self, partitions: Iterable[Partition], *, all_of_them: bool) -> None:
         coming = list(partitions)
-        with self._desk.outbox() as outbox:
+        with self._queue.outbox() as outbox:
             gone = set(outbox.owned) - set(coming) if all_of_them else set()
-            released = outbox.release(gone, "revoked", self._desk.clock())
-            new = outbox.assign(coming, self._desk.clock())
+            released = outbox.release(gone, "revoked", self._queue.clock())
+            new = outbox.assign(coming, self._queue.clock())
         self._counted("assigned")
         if gone:
             self._counted("revoked")

@@ -1,25 +1,42 @@
-"""Senders: each takes an event that is due, makes the request, and settles what came of it."""
+"""The sending loop: one event loop makes all requests, each in a task of its own, and settles what comes of them.
 
+A turn settles all answers that came since the last one, and starts what is due then; see `SharedQueue.turn`. It runs
+when an answer has come, when the queue's own time has come, and when the queue wakes it.
+"""
+
+import asyncio
 import time
 from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from math import ceil
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 import structlog
+import uvloop
 
 from worker.core.lane import Delivery
+from worker.core.large import LARGE
+from worker.core.letters import Letter
 from worker.core.outcome import Outcome, Result
 from worker.core.rules import Settled
-from worker.engine.desk import Desk
+from worker.engine.dead_letter_writer import DeadLetterWriter
 from worker.engine.reporting import Reporter, where
+from worker.engine.shared_queue import SharedQueue
 from worker.formats import Form, ReadConfig, encode
 from worker.ports import Api, Measure, Warn
 
 log = structlog.get_logger(__name__)
 
-
 Encode = Callable[[Delivery, str], Form]
+
+#: The loop turns at least this often (s), so that a loop that is stuck can be told from one with nothing to do.
+HEARTBEAT: Final = 1.0
+#: The loop's timers count in whole milliseconds.
+_PER_SECOND: Final = 1000
+#: What a difference of two times may be off (ms).
+_ROUNDING: Final = 1e-6
 
 
 class Key(Protocol):
@@ -39,43 +56,137 @@ class Key(Protocol):
 
 @dataclass(slots=True)
 class Sender:
-    """`dead_letters`: rejected events are written to a topic, so they can be redriven."""
+    """`concurrency`: requests in flight, at most. `letters` writes dead letters; None: nobody does.
 
-    desk: Desk
+    `patience`: how long what is in flight is awaited once the queue is closed (s).
+    """
+
+    queue: SharedQueue
     api: Api
     key: Key
     encode: Encode
     measure: Measure
     warn: Warn
-    dead_letters: bool = False
+    concurrency: int
+    letters: DeadLetterWriter | None = None
+    patience: float = 0.0
     _reporter: Reporter = field(init=False)
+    _loop: asyncio.AbstractEventLoop = field(init=False)
+    _over: "asyncio.Future[None]" = field(init=False)
+    #: For what would hold the loop: large bodies, files, the producer of dead letters.
+    _aside: Executor = field(init=False)
+    _tasks: "dict[object, asyncio.Task[None]]" = field(default_factory=dict)
+    _answered: list[tuple[Delivery, Outcome]] = field(default_factory=list)
+    _turn_is_due: bool = False
+    _timer: asyncio.TimerHandle | None = None
+    _timer_at: float = float("inf")
 
     def __post_init__(self) -> None:
-        key_file = self.key.path is not None
-        self._reporter = Reporter(self.warn, self.desk.clock, lambda: time.time(), key_file, self.dead_letters)  # noqa: PLW0108 - the state machine replaces `time`
+        of_file, redrivable = self.key.path is not None, self.letters is not None
+        self._reporter = Reporter(self.warn, self.queue.clock, lambda: time.time(), of_file, redrivable)  # noqa: PLW0108 - the state machine replaces `time`
 
     def run(self) -> None:
-        """Sends until the desk is closed. Blocks at the desk, and for the deadline of a request."""
-        while (delivery := self.desk.take()) is not None:
-            started = time.monotonic()
-            outcome = self._send(delivery)
-            if outcome.asked:
-                self.measure.request(delivery.entity.kind, time.monotonic() - started)
-            settled = self.desk.settle(delivery, outcome)
-            self._report(delivery, outcome, settled)
+        """Sends until the queue is closed, on the calling thread. Raises whatever went wrong inside."""
+        with ThreadPoolExecutor(2, "aside") as aside, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(self._run(aside))
 
-    def _send(self, delivery: Delivery) -> Outcome:
-        if delivery.probe:
-            self._reload_key()
+    async def _run(self, aside: Executor) -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(
+            lambda _, context: self._fail(context.get("exception") or RuntimeError(context["message"]))
+        )
         try:
-            form = self.encode(delivery, self.key.value)
+            self.start(loop, aside)
+            await self._over
+        finally:
+            for task in self._tasks.values():
+                task.cancel()  # before its connection is closed, which would be taken for a failure of the API
+            await self.api.close()
+
+    def start(self, loop: asyncio.AbstractEventLoop, aside: Executor) -> None:
+        """Begins to turn on that loop. `aside` runs what would hold it."""
+        self._loop, self._aside = loop, aside
+        self._over = loop.create_future()
+        self.queue.on_wake(self._wake)
+        self._turn()
+
+    def _wake(self) -> None:
+        """Called on any thread, also when all is over."""
+        if not self._over.done():
+            self._loop.call_soon_threadsafe(self._turn)
+
+    def _turn(self) -> None:
+        answered, self._answered, self._turn_is_due = self._answered, [], False
+        try:
+            turn = self.queue.turn(answered, self.concurrency)
+            for delivery in turn.started:
+                self._tasks[delivery] = self._loop.create_task(self._exchange(delivery))
+            if turn.letters and self.letters is not None:
+                self._tasks[turn.letters[0]] = self._loop.create_task(self._write(self.letters, turn.letters))
+            for (delivery, outcome), settled in zip(answered, turn.settled, strict=True):
+                del self._tasks[delivery]
+                self._report(delivery, outcome, settled)
+            if self.queue.closed:
+                self._end()
+            else:
+                self._set_timer(turn.now, min(turn.now + HEARTBEAT, turn.wake_at))
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the loop must not turn on as if nothing was
+            self._fail(error)
+
+    def _set_timer(self, now: float, at: float) -> None:
+        """One timer; it may ring too early, when an event that was due sooner has gone meanwhile."""
+        if at < self._timer_at:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer_at = at
+            wait = ceil((at - now) * _PER_SECOND - _ROUNDING) / _PER_SECOND
+            self._timer = self._loop.call_later(wait, self._ring)
+
+    def _ring(self) -> None:
+        self._timer, self._timer_at = None, float("inf")
+        self._turn()
+
+    async def _exchange(self, delivery: Delivery) -> None:
+        try:
+            outcome = await self._send(delivery)
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # noqa: BLE001 - nobody awaits this task
+            self._fail(error)
+            return
+        self._answered.append((delivery, outcome))
+        if not self._turn_is_due:
+            self._turn_is_due = True
+            self._loop.call_soon(self._turn)
+
+    async def _write(self, writer: DeadLetterWriter, letters: list[Letter]) -> None:
+        try:
+            await self._loop.run_in_executor(self._aside, writer.write, letters)
+            del self._tasks[letters[0]]
+            self._turn()
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # noqa: BLE001 - nobody awaits this task
+            self._fail(error)
+
+    async def _send(self, delivery: Delivery) -> Outcome:
+        if delivery.probe:
+            await self._loop.run_in_executor(self._aside, self._reload_key)
+        try:
+            if delivery.event.size < LARGE:
+                form = self.encode(delivery, self.key.value)
+            else:
+                form = await self._loop.run_in_executor(self._aside, self.encode, delivery, self.key.value)
         except MemoryError:
             raise  # not the event's fault: the process ends, and whoever starts next reads the event again
         except Exception as error:
             log.exception("an event was taken in and can't be encoded: a bug", **where(delivery))
             message = f"can't be encoded: {type(error).__name__}"
             return Outcome(Result.REJECTED, "invalid_event", message, asked=False)
-        return self.api.post(form.path, form.body)
+        started = self.queue.clock()
+        outcome = await self.api.post(form.path, form.body)
+        self.measure.request(delivery.entity.kind, self.queue.clock() - started)
+        return outcome
 
     def _reload_key(self) -> None:
         if self.key.reload():
@@ -87,15 +198,34 @@ class Sender:
 
     def _report(self, delivery: Delivery, outcome: Outcome, settled: Settled) -> None:
         if settled.first:
-            self.measure.delivered(delivery.entity.kind, max(0.0, time.time() - delivery.event.occurred_at))
+            seconds = max(0.0, time.time() - delivery.event.occurred_at)
+            self.measure.delivered(delivery.entity.kind, seconds)
+            if delivery.on_call:
+                self.measure.call_delivered(delivery.entity.kind, seconds)
         self._reporter.request(delivery, outcome, settled)
+
+    def _end(self) -> None:
+        """The queue is closed: what is in flight is awaited, but not for ever."""
+        if not self._tasks:
+            self._give_up()
+        elif not self._over.done():
+            self._loop.call_later(self.patience, self._give_up)
+
+    def _give_up(self) -> None:
+        if not self._over.done():
+            self._over.set_result(None)
+
+    def _fail(self, error: BaseException) -> None:
+        if not self._over.done():
+            self._over.set_exception(error)
 
 
 def encoder(config: ReadConfig) -> Encode:
     """What makes the request of a delivery, given the key. Ids get the prefix of the record's topic."""
 
     def of(delivery: Delivery, key: str) -> Form:
-        topic = delivery.event.owner.partition.topic
-        return encode(delivery.event.payload.value, config.for_topic(topic), key)
+        event = delivery.event
+        link = None if event.link is None else event.link.texts
+        return encode(event.payload.value, config.for_topic(event.owner.partition.topic), key, link)
 
     return of

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from worker.core.circuit_breaker import KINDS
 from worker.core.outbox import Outbox
 from worker.core.ownership import Partition
-from worker.engine.desk import Desk
+from worker.engine.shared_queue import SharedQueue
 from worker.engine.view import View
 from worker.ports import Health, Membership, PartitionState, Snapshot
 
@@ -18,14 +18,14 @@ JOINING_IS_FINE_FOR = 60.0
 class Status:
     """`stalled` says what does not turn over any more, if anything; `draining`, whether the worker is stopping."""
 
-    desk: Desk
+    queue: SharedQueue
     view: View
     stalled: Callable[[], str | None]
     draining: Callable[[], bool]
 
     def snapshot(self) -> Snapshot:
-        with self.desk.outbox() as outbox:
-            now = self.desk.clock()
+        with self.queue.outbox() as outbox:
+            now = self.queue.clock()
             oldest = outbox.oldest_read_at()
             return Snapshot(
                 counts=outbox.counts.copy(),
@@ -47,7 +47,7 @@ class Status:
         return Health(() if stalled is None else (stalled,))
 
     def readyz(self) -> Health:
-        return Health(tuple(self._not_ready()), self.view.last_events)
+        return Health(tuple(self._not_ready()), self.view.last_events, tuple(sorted(self.view.paused)))
 
     def _not_ready(self) -> list[str]:
         reasons = []
@@ -56,7 +56,7 @@ class Status:
         if not self._in_group():
             reasons.append(f"not in the consumer group: {self.view.membership}")
         reasons += [f"topic {topic} does not exist, or this user may not see it" for topic in self.view.missing_topics]
-        with self.desk.outbox() as outbox:
+        with self.queue.outbox() as outbox:
             if outbox.breakers.key.reason is not None:
                 reasons.append("the API refuses the key")
         return reasons
@@ -66,7 +66,7 @@ class Status:
         if view.membership is Membership.STABLE:
             return True
         since = view.unstable_since
-        return view.joined_once and since is not None and self.desk.clock() - since < JOINING_IS_FINE_FOR
+        return view.joined_once and since is not None and self.queue.clock() - since < JOINING_IS_FINE_FOR
 
     def _partitions(self, outbox: Outbox, now: float) -> dict[Partition, PartitionState]:
         """Past its lease a worker owns nothing that it knows of.

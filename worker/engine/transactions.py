@@ -36,7 +36,7 @@ class OpenTransactions:
 
     def sample(self, ends: Mapping[Partition, LogEnd], owned: Collection[Partition], now: float) -> None:
         """Takes over a sample of log ends. Warns once about each transaction that stays open for WARN_AFTER."""
-        for partition in self._standstills.keys() - set(owned):
+        for partition in [partition for partition in self._standstills if partition not in owned]:
             del self._standstills[partition]
         for partition, end in ends.items():
             if partition in owned:

@@ -40,6 +40,14 @@ class Limits:
         object.__setattr__(self, "small_flat", max(0, min(fields * 4, small)))
         object.__setattr__(self, "small_nested", max(0, min(fields * 2, small, isqrt(room // 2))))
 
+    def less(self, fields: int, size: int) -> "Limits":
+        """The same with room for so many more fields, and bytes, that are not the event's own."""
+        return Limits(
+            self.fields and max(1, self.fields - fields),
+            self.body_bytes and max(1, self.body_bytes - size),
+            self.key_bytes,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class ReadConfig:

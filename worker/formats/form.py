@@ -52,9 +52,15 @@ def head(content: Content) -> str:
     else:
         result += f"&cart_id={quoted(str(content.cart_id))}&currency={content.currency}"
         result += f"&visit_id={quoted(content.visit_id)}&status={quoted(content.status)}"
-    if content.call_id is not None:
-        result += f"&call_id={content.call_id}"
-    return f"{result}&agent={quoted(content.agent)}" if content.agent else result
+    if content.call_id is not None or content.agent:
+        result += link(content.call_id, content.agent)
+    return result
+
+
+def link(call_id: int | str | None, agent: str | None) -> str:
+    """The encoded fields of a link to a call, each with `&` before it."""
+    result = "" if call_id is None else f"&call_id={call_id}"
+    return f"{result}&agent={quoted(agent)}" if agent else result
 
 
 def line(at: int, product: Product) -> str:

@@ -183,6 +183,12 @@ class Worker(Group):
     collapse_window_ms: int = variable(
         500, "An entity's events are collapsed for this long before the newest is sent.", ge=0, le=HOUR_MS
     )
+    call_collapse_window_ms: int = variable(
+        100,
+        "The same while its customer is on a call; never longer than `WORKER_COLLAPSE_WINDOW_MS`.",
+        ge=0,
+        le=HOUR_MS,
+    )
     max_pending: int = variable(50_000, "Entities with anything unsettled; reading pauses there.", ge=1, le=INT32)
     max_pending_bytes: int = variable(67_108_864, "Bytes that wait; reading pauses there.", ge=1, le=2**40)
     max_attempts: int = variable(

@@ -19,6 +19,7 @@ OPTICO_MAX_CONNECTION_AGE_SECONDS: optico.maxConnectionAgeSeconds
 OPTICO_MAX_FIELDS: optico.maxFields
 OPTICO_MAX_BODY_BYTES: optico.maxBodyBytes
 WORKER_COLLAPSE_WINDOW_MS: worker.collapseWindowMs
+WORKER_CALL_COLLAPSE_WINDOW_MS: worker.callCollapseWindowMs
 WORKER_MAX_PENDING: worker.maxPending
 WORKER_MAX_PENDING_BYTES: worker.maxPendingBytes
 WORKER_MAX_ATTEMPTS: worker.maxAttempts

@@ -4,7 +4,20 @@ from collections.abc import Callable
 
 from tests.bench.bed import Bed
 from tests.bench.figures import Findings
-from tests.bench.scenarios import collapse, cost, delivery, freshness, growth, intake, memory, scale, target
+from tests.bench.scenarios import (
+    calls,
+    collapse,
+    cost,
+    delivery,
+    freshness,
+    growth,
+    idle,
+    intake,
+    memory,
+    one_core,
+    scale,
+    target,
+)
 
 Scenario = Callable[[Bed], Findings]
 
@@ -12,10 +25,13 @@ SCENARIOS: dict[str, Scenario] = {
     "target": target.run,
     "intake": intake.run,
     "delivery": delivery.run,
+    "one_core": one_core.run,
     "collapse": collapse.run,
     "freshness": freshness.run,
+    "calls": calls.run,
     "memory": memory.run,
     "scale": scale.run,
     "cost": cost.run,
     "growth": growth.run,
+    "idle": idle.run,
 }

@@ -1,66 +1,102 @@
-"""Sending: requests a second by latency and concurrency, beside what is possible and beside the bare HTTP client."""
+"""Sending: requests a second by latency and concurrency, beside the bare HTTP client and beside another version."""
 
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from typing import Final
 
 from tests.bench.api import Segment
 from tests.bench.bed import Bed
 from tests.bench.events import cart
 from tests.bench.figures import Figure, Findings, Goal, Plot
-from tests.bench.machine import pin
+from tests.bench.machine import pin, usage
 from tests.brokers.tools import wait_until
 
-LATENCIES = (500, 100, 50, 10, 0)
-CONCURRENCIES = (16, 32, 64)
-#: Beyond it the bare client says nothing that concurrency ÷ latency does not (ms).
-SLOWEST_FOR_BARE = 100
-BACKLOG = 70_000
-#: A latency below this part of the processor's ceiling is held to what concurrency and latency allow.
-BELOW_THE_CEILING = 0.75
+#: By concurrency the API's latencies (ms), slowest first.
+CELLS: Final = {16: (50, 10), 32: (500, 100, 50, 10, 0), 64: (50, 10), 256: (50,), 1024: (200,)}
+QUICK: Final = {32: (50, 0)}
+BACKLOG = 120_000
+#: Where the API is so slow, concurrency ÷ latency is what is possible (ms), up to this concurrency.
+SLOW, FEW = 50, 64
 
 Cell = tuple[int, int]  # concurrency, latency in ms
 
 
+@dataclass(frozen=True)
+class Runs:
+    """Of one contender: segments by cell, those held to one core, and the memory (MB) by concurrency."""
+
+    free: dict[Cell, list[Segment]] = field(default_factory=lambda: defaultdict(list))
+    pinned: dict[Cell, list[Segment]] = field(default_factory=lambda: defaultdict(list))
+    resident: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
+
+    def rates(self, cell: Cell) -> tuple[float, ...]:
+        return tuple(each.rate for each in self.free[cell])
+
+    def costs(self, cell: Cell) -> tuple[float, ...]:
+        return tuple(each.cost for each in self.free[cell])
+
+
+Contender = Callable[[Bed, str, int], AbstractContextManager[int]]
+
+
 def run(bed: Bed) -> Findings:
-    concurrencies = CONCURRENCIES[:1] if bed.quick else CONCURRENCIES
-    latencies = (50, 0) if bed.quick else LATENCIES
+    cells = QUICK if bed.quick else CELLS
     backlog = bed.size(BACKLOG, 10_000)
     bed.say(f"writing {backlog:,} events of as many ids")
     topic = bed.filled(cart(number, 1) for number in range(backlog))
-    ours: dict[Cell, list[Segment]] = defaultdict(list)
-    bare: dict[Cell, list[Segment]] = defaultdict(list)
-    pinned: dict[int, list[Segment]] = defaultdict(list)
+    contenders: dict[str, Contender] = {"worker": _worker, "bare": _bare}
+    if bed.beside is not None:
+        contenders["beside"] = _beside
+    runs = {name: Runs() for name in contenders}
     for number in range(bed.rounds):
-        for concurrency in concurrencies:
-            for who in (_worker, _bare) if number % 2 == 0 else (_bare, _worker):
-                into = ours if who is _worker else bare
-                with who(bed, topic, concurrency) as pid:
-                    for latency in latencies:
-                        if who is _bare and latency > SLOWEST_FOR_BARE:
-                            continue
-                        seconds = bed.seconds(2.5 if latency == 500 else 1.5, 0.5)
-                        into[concurrency, latency].append(bed.api.segment(pid, concurrency, latency / 1000, seconds))
-                    if who is _worker:
-                        pin(pid)
-                        pinned[concurrency].append(bed.api.segment(pid, concurrency, 0.0, bed.seconds(1.5, 0.5)))
+        for concurrency, latencies in cells.items():
+            for name in list(contenders)[:: 1 if number % 2 == 0 else -1]:
+                with contenders[name](bed, topic, concurrency) as pid:
+                    _measure(bed, runs[name], pid, concurrency, latencies)
+        worker = runs["worker"].free
         bed.say(
-            f"round {number + 1}: " + ", ".join(f"{c} at {ms} ms {s[-1].rate:,.0f}/s" for (c, ms), s in ours.items())
+            f"round {number + 1}: " + ", ".join(f"{c} at {ms} ms {s[-1].rate:,.0f}/s" for (c, ms), s in worker.items())
         )
-    return Findings([*_figures(ours, bare), *_on_one_core(ours, pinned)], [_plot(ours, bare)])
+    ours, bare, beside = runs["worker"], runs["bare"], runs.get("beside")
+    figures = [figure for cell in _sorted(ours) for figure in _figures(cell, ours, bare)]
+    figures += _memory(ours)
+    if beside is not None:
+        figures += [figure for cell in _sorted(ours) for figure in _against(cell, ours, beside)]
+    return Findings(figures, [_plot(ours, bare)])
+
+
+def _sorted(runs: Runs) -> list[Cell]:
+    return sorted(runs.free, key=lambda cell: (cell[1], cell[0]))
+
+
+def _measure(bed: Bed, runs: Runs, pid: int, concurrency: int, latencies: tuple[int, ...]) -> None:
+    for latency in latencies:
+        seconds = bed.seconds(2.5 if latency >= 200 else 1.5, 0.5)
+        runs.free[concurrency, latency].append(bed.api.segment(pid, concurrency, latency / 1000, seconds))
+        if latency >= 10:
+            runs.resident[concurrency].append(usage(pid).resident)
+    if latencies[-1] == 0:
+        pin(pid)
+        runs.pinned[concurrency, 0].append(bed.api.segment(pid, concurrency, 0.0, bed.seconds(1.5, 0.5)))
 
 
 @contextmanager
-def _worker(bed: Bed, topic: str, concurrency: int) -> Iterator[int]:
+def _worker(bed: Bed, topic: str, concurrency: int, *, other: bool = False) -> Iterator[int]:
     bed.api.set(latency=0.5, reset=True)
     settings = {
         "OPTICO_MAX_CONCURRENCY": str(concurrency),
         "WORKER_COLLAPSE_WINDOW_MS": "0",
         "WORKER_MAX_PENDING": str(BACKLOG),
     }
-    with bed.worker(topic, settings) as worker:
+    with bed.worker(topic, settings, checkout=bed.beside if other else None) as worker:
         wait_until(bed.api.requests, "the first request", 60)
         yield worker.pid
+
+
+def _beside(bed: Bed, topic: str, concurrency: int) -> AbstractContextManager[int]:
+    return _worker(bed, topic, concurrency, other=True)
 
 
 @contextmanager
@@ -71,71 +107,80 @@ def _bare(bed: Bed, _: str, concurrency: int) -> Iterator[int]:
         yield client.pid
 
 
-def _figures(ours: dict[Cell, list[Segment]], bare: dict[Cell, list[Segment]]) -> list[Figure]:
-    figures = []
-    for concurrency, latency in sorted(ours, key=lambda cell: (cell[1], cell[0])):
-        cell = concurrency, latency
-        rates = tuple(each.rate for each in ours[cell])
-        bares = tuple(each.rate for each in bare.get(cell, ()))
-        costs = tuple(each.cost for each in ours[cell])
-        name = f"API at {latency} ms, {concurrency} at once"
-        if latency == 0:
-            figures += [
-                Figure(name, "requests/s", rates, "bare HTTP client", bares, Goal("at least", 0.6, "ratio")),
-                Figure(f"{name}: the ceiling of one process", "requests/s", rates, goal=Goal("at least", 2500)),
-                Figure(
-                    f"{name}: cost",
-                    "µs CPU a request",
-                    costs,
-                    "bare HTTP client",
-                    tuple(each.cost for each in bare[cell]),
-                    Goal("at most", 400),
-                ),
-                Figure(
-                    f"{name}: the target's share of one core, with the faster of the two",
-                    "%",
-                    tuple(max(one.busy, other.busy) for one, other in zip(ours[cell], bare[cell], strict=True)),
-                    goal=Goal("at most", 75),
-                ),
-            ]
-            continue
-        possible = concurrency / latency * 1000
-        free = possible <= BELOW_THE_CEILING * _ceiling(ours, concurrency)
-        goal = Goal("at least", 0.95, "ratio") if free else None
-        limit = "concurrency ÷ latency" if free else "concurrency ÷ latency, beyond the CPU's ceiling"
-        figures.append(Figure(name, "requests/s", rates, limit, (possible,) * len(rates), goal))
-        if bares:
-            figures.append(Figure(f"{name}, beside the bare client", "requests/s", rates, "bare HTTP client", bares))
-    return figures
-
-
-def _on_one_core(ours: dict[Cell, list[Segment]], pinned: dict[int, list[Segment]]) -> list[Figure]:
-    """What is lost where threads hand the interpreter from core to core: the same process, then held to one."""
-    return [
-        Figure(
-            f"API at 0 ms, {concurrency} at once, the worker held to one core",
+def _figures(cell: Cell, ours: Runs, bare: Runs) -> Iterator[Figure]:
+    concurrency, latency = cell
+    rates, name = ours.rates(cell), f"API at {latency} ms, {concurrency} at once"
+    beside_bare = concurrency > FEW or latency < SLOW
+    goal = Goal("at least", 0.45 if latency == 0 else 0.95, "ratio") if beside_bare else None
+    yield Figure(name, "requests/s", rates, "bare HTTP client", bare.rates(cell), goal)
+    cost = Goal("at most", 70) if latency == 0 else None
+    yield Figure(f"{name}: cost", "µs CPU a request", ours.costs(cell), "bare HTTP client", bare.costs(cell), cost)
+    if not beside_bare:
+        possible = (concurrency / latency * 1000,) * len(rates)
+        yield Figure(
+            f"{name}, of what is possible",
             "requests/s",
-            tuple(each.rate for each in segments),
-            "the same on two",
-            tuple(each.rate for each in ours[concurrency, 0]),
+            rates,
+            "concurrency ÷ latency",
+            possible,
+            Goal("at least", 0.95, "ratio"),
         )
-        for concurrency, segments in sorted(pinned.items())
-    ]
+    if latency == 0:
+        yield from _on_one_core(cell, ours, bare)
+        busy = [max(one.busy, other.busy) for one, other in zip(ours.free[cell], bare.free[cell], strict=True)]
+        what = "the target's share of one core, with the faster of the two"
+        yield Figure(f"{name}: {what}", "%", tuple(busy), goal=Goal("at most", 75))
 
 
-def _ceiling(ours: dict[Cell, list[Segment]], concurrency: int) -> float:
-    return max(each.rate for each in ours[concurrency, 0])
+def _on_one_core(cell: Cell, ours: Runs, bare: Runs) -> Iterator[Figure]:
+    """The same process, held to one core: what threads cost that hand the interpreter from core to core."""
+    name, segments = f"API at 0 ms, {cell[0]} at once, held to one core", ours.pinned[cell]
+    rates = tuple(each.rate for each in segments)
+    yield Figure(name, "requests/s", rates, "bare HTTP client on two", bare.rates(cell), Goal("at least", 0.6, "ratio"))
+    costs = tuple(each.cost for each in segments)
+    bares = tuple(each.cost for each in bare.pinned[cell])
+    yield Figure(f"{name}: cost", "µs CPU a request", costs, "bare HTTP client on one", bares, Goal("at most", 50))
 
 
-def _plot(ours: dict[Cell, list[Segment]], bare: dict[Cell, list[Segment]]) -> Plot:
+def _against(cell: Cell, ours: Runs, beside: Runs) -> Iterator[Figure]:
+    name = f"API at {cell[1]} ms, {cell[0]} at once"
+    yield Figure(
+        f"{name}, beside the other version", "requests/s", ours.rates(cell), "the other version", beside.rates(cell)
+    )
+    yield Figure(
+        f"{name}: cost, beside the other version",
+        "µs CPU a request",
+        ours.costs(cell),
+        "the other version",
+        beside.costs(cell),
+    )
+    for pinned, others in ((ours.pinned[cell], beside.pinned[cell]),) if cell in ours.pinned else ():
+        yield Figure(
+            f"{name}, held to one core, beside the other version",
+            "requests/s",
+            tuple(each.rate for each in pinned),
+            "the other version on one core",
+            tuple(each.rate for each in others),
+        )
+
+
+def _memory(ours: Runs) -> Iterator[Figure]:
+    few, many = ours.resident.get(32), ours.resident.get(max(CELLS))
+    if few and many:
+        more = tuple(many[at] - max(few) for at in range(len(many)))
+        yield Figure(f"memory with {max(CELLS):,} in flight, above that with 32", "MB", more, goal=Goal("at most", 25))
+
+
+def _plot(ours: Runs, bare: Runs) -> Plot:
     lines: dict[str, list[tuple[float, float]]] = {}
-    for concurrency in sorted({concurrency for concurrency, _ in ours}):
-        for who, cells in (("worker", ours), ("bare client", bare)):
+    for concurrency in (16, 32, 64):
+        for who, runs in (("worker", ours), ("bare client", bare)):
             found = [
                 (float(latency), sorted(each.rate for each in segments)[len(segments) // 2])
-                for (at, latency), segments in cells.items()
+                for (at, latency), segments in runs.free.items()
                 if at == concurrency and latency
             ]
-            lines[f"{who}, {concurrency} at once"] = sorted(found)
+            if found:
+                lines[f"{who}, {concurrency} at once"] = sorted(found)
     title = "Requests a second by the API's latency"
     return Plot("delivery", title, "latency of the API, ms", "requests/s", lines, log_x=True, log_y=True)

@@ -79,7 +79,7 @@ def test_a_cart_that_is_emptied_while_it_waits_for_a_retry_is_done_without_it() 
     world.position = world.sent_by_worker = 1
     replay = _replay(survey, world)
     handed_out = list(replay.course.feed(iter([(ENTITIES[0], world.state(0))]), Room(1, 1)))
-    world.numbers.send(world.outbox, handed_out, world.now)
+    world.numbers.send(world.outbox, handed_out, world.now, world.now)
     delivery = world.outbox.take(world.now)
     assert delivery is not None
     world.outbox.settle(delivery, FAILED, world.now)

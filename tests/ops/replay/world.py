@@ -135,7 +135,7 @@ class World:
         return self.now
 
     def send(self, states: Iterable[tuple[Entity, State]]) -> None:
-        self.numbers.send(self.outbox, states, self.now)
+        self.numbers.send(self.outbox, states, self.now, self.now)
         self.happen()
 
     def answers(self) -> list[Answer]:

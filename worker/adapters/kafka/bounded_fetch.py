@@ -17,6 +17,7 @@ from kafka.consumer import group
 from kafka.consumer.fetcher import Fetcher
 from kafka.structs import TopicPartition
 
+from worker.adapters.kafka.incremental_fetch import IncrementalFetcher
 from worker.adapters.kafka.records import HEADER_OVERHEAD, MAX_BATCH_BYTES, BatchTooLargeError
 from worker.core.ownership import Partition
 from worker.ports import FatalError, TooLarge
@@ -34,7 +35,7 @@ class _Skipped(NamedTuple):
     until: float
 
 
-class BoundedFetcher(Fetcher):  # type: ignore[misc]
+class BoundedFetcher(IncrementalFetcher):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.bytes_left = 0
@@ -66,9 +67,16 @@ class BoundedFetcher(Fetcher):  # type: ignore[misc]
         if position is not None:
             batch = TooLarge(max(position, error.base_offset), error.next_offset)
             self._left_out[tp] = _Skipped(position, batch, time.monotonic() + RETRY_AFTER)
+            self._changed.add(tp)
 
     def _fetchable_partitions(self) -> list[TopicPartition]:
         return [tp for tp in super()._fetchable_partitions() if tp not in self._left_out or not self._skips(tp)]
+
+    def _is_wanted(self, tp: TopicPartition) -> bool:
+        return super()._is_wanted(tp) and (tp not in self._left_out or not self._skips(tp))
+
+    def _due(self, now: float) -> list[TopicPartition]:
+        return [*super()._due(now), *(tp for tp, left in self._left_out.items() if now >= left.until)]
 
     def _skips(self, tp: TopicPartition) -> bool:
         left = self._left_out[tp]

@@ -82,6 +82,8 @@ class GroupConsumer:
             # New partitions and topics are seen this late at most.
             metadata_max_age_ms=60_000,
         )
+        subscription = self._consumer._subscription
+        self._moved, self._unpaused, self._paused = subscription.watch(), subscription.watch(), False
         self._listener = Listener(self._consumer, rebalance, eager=eager, wait_at_most=in_flight_at_most)
         self._consumer.subscribe(topics=list(settings.topics), listener=self._listener)
         # Under eager assignors every rebalance hands out everything in one round.
@@ -124,15 +126,16 @@ class GroupConsumer:
         position = None if state is None else state.position
         return None if position is None else position.offset
 
+    def moved(self) -> Collection[Partition]:
+        return [Partition(*partition) for partition in self._moved.take()]
+
     def pause(self, paused: bool) -> None:
-        change = self._consumer.pause if paused else self._consumer.resume
-        done = self._consumer.paused()
-        for partition in self._consumer.assignment():
-            if (partition in done) != paused:
-                try:
-                    change(partition)
-                except KeyError:  # it left in between
-                    continue
+        changed = self._unpaused.take()
+        for partition in changed if paused == self._paused else self._consumer.assignment():
+            state = self._consumer._subscription.assignment.get(partition)
+            if state is not None and state.paused != paused:
+                (state.pause if paused else state.resume)()
+        self._paused = paused
 
     def commit(self, offsets: Mapping[Partition, int], done: Callable[[Exception | None], None]) -> None:
         def called_back(_: object, answer: object) -> None:

@@ -66,7 +66,7 @@ def _reached(settings: Optico) -> Iterator[Finding]:
 def _client(settings: Optico) -> SyncClient:
     """As the worker's, whose own constructor says what is wrong with the CA file."""
     timeout = min(settings.timeout_seconds, ANSWER_WITHIN)
-    CartApi(settings.url, timeout=timeout, concurrency=1, ca_file=settings.ca_file).close()
+    CartApi(settings.url, timeout=timeout, concurrency=1, ca_file=settings.ca_file)
     builder = (
         SyncClientBuilder()
         .user_agent(f"optico-worker/{__version__}")

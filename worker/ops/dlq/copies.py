@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from hashlib import blake2b
 
 from worker.adapters.kafka.writer import NewRecord
-from worker.ops.dlq.letter import REDRIVES, DeadLetter
+from worker.ops.dlq.letter import AGENT, CALL_ID, REDRIVES, DeadLetter
 from worker.ports import Record
 
 
@@ -19,7 +19,12 @@ def copy_of(letter: DeadLetter, record: Record) -> NewRecord:
     lack key and headers too.
     """
     assert letter.origin is not None  # noqa: S101 - for the type checker
-    headers = (*DeadLetter.of(letter.where.at, record).own_headers, (REDRIVES, str(letter.redrives + 1).encode()))
+    inherited = ((CALL_ID, letter.call_id), (AGENT, letter.agent))
+    headers = (
+        *DeadLetter.of(letter.where.at, record).own_headers,
+        (REDRIVES, str(letter.redrives + 1).encode()),
+        *((name, text.encode()) for name, text in inherited if text is not None),
+    )
     return NewRecord(letter.origin.at, record.key, record.value or b"", headers)
 
 

@@ -10,6 +10,8 @@ from worker.ports import Record
 
 PREFIX = "dlq."
 REDRIVES = "dlq.redrives"
+#: An inherited link to a call. On a copy in the shop's topic it tells the worker what its value lacks.
+CALL_ID, AGENT = "dlq.call_id", "dlq.agent"
 
 
 class Coordinates(NamedTuple):
@@ -57,6 +59,8 @@ class DeadLetter:
     failed_at: float | None
     worker: str | None
     truncated: bool
+    call_id: str | None
+    agent: str | None
 
     @classmethod
     def of(cls, partition: Partition, record: Record) -> Self:
@@ -79,6 +83,8 @@ class DeadLetter:
             failed_at=_seconds(text.get("failed_at")),
             worker=text.get("worker"),
             truncated="truncated" in text,
+            call_id=text.get("call_id") or None,
+            agent=text.get("agent") or None,
         )
 
     @property

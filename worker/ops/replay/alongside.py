@@ -110,7 +110,7 @@ class Alongside:
             for state, decoded in self.reading.poll()
             if (entity := entity_of(decoded)) is not None and self.course.newer(entity, state)
         ]
-        self.dispatch.send(newer)  # not while it is read: sending holds the senders up
+        self.dispatch.send(newer)  # not while it is read: adding them holds the sending loop up
         self._landing |= {entity for entity, state in newer if state.emptied}  # no answer may come of these
         if self._check is not None and not self.reading.left(self._check[1]):
             self.course.checked(self._check[0])

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from worker.core.event import Entity
 from worker.core.outcome import Outcome, Result
 from worker.core.rules import CONFIRM_AFTER
+from worker.ops.replay.links import Links
 from worker.ops.replay.newest import Newest
 from worker.ops.replay.survey import Refusal, State
 
@@ -45,6 +46,7 @@ class Course:
     done: int = 0
     emptied: int = 0
     superseded: int = 0
+    links: Links = field(default_factory=Links)
     open: dict[Entity, Open] = field(default_factory=dict)
     open_bytes: int = 0
     untried: set[Entity] = field(default_factory=set)
@@ -69,7 +71,11 @@ class Course:
             entity, state = next(found, (None, None))
             if entity is None or state is None:
                 return
-            if self.newest.take(entity, state.at):
+            if not self.newest.take(entity, state.at):
+                if self.newest.at(entity) is not None:
+                    self.links.meet(entity, state)
+            else:
+                state = self.links.hand_on(entity, state)
                 if state.emptied:
                     self._count_done(entity, state)
                     continue

@@ -1,6 +1,7 @@
-"""Sends what a replay hands out, by the worker's own parts: outbox, gate, retries, rate, senders."""
+"""Sends what a replay hands out, by the worker's own parts: outbox, gate, retries, rate, sending loop."""
 
 import threading
+import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,10 +16,10 @@ from worker.core.lane import Delivery
 from worker.core.large import at_once
 from worker.core.outbox import Outbox
 from worker.core.outcome import Outcome
-from worker.core.rules import Rules, Settled
-from worker.engine.desk import Desk
+from worker.core.rules import Rules
 from worker.engine.retry import delays
 from worker.engine.sender import Sender
+from worker.engine.shared_queue import SharedQueue, Turn
 from worker.formats import Form, encode
 from worker.ops.replay.numbers import Numbers
 from worker.ops.replay.survey import Refusal, State
@@ -56,11 +57,11 @@ class Dispatch:
             dead_letters=True,
             rejection_limit=0,
         )
-        self._desk = _Desk(Outbox(rules))
+        self._queue = _Answers(Outbox(rules))
         self.patience = optico.timeout_seconds + 1.0
         self._failure: str | None = None
         self._limited = RateLimited(limit=5, interval=10.0)
-        self._api = CartApi(
+        api = CartApi(
             optico.url,
             timeout=optico.timeout_seconds,
             concurrency=optico.max_concurrency,
@@ -68,73 +69,75 @@ class Dispatch:
             max_connection_age=optico.max_connection_age_seconds,
         )
         self._reading = settings.reading()
-        self._sender = Sender(self._desk, self._api, optico.api_key, self._encode, _Unmeasured(), self._warn)
-        self._threads = [
-            threading.Thread(target=self._run, name=f"sender-{number}", daemon=True)
-            for number in range(optico.max_concurrency)
-        ]
+        self._sender = Sender(
+            self._queue,
+            api,
+            optico.api_key,
+            self._encode,
+            _Unmeasured(),
+            self._warn,
+            optico.max_concurrency,
+            patience=self.patience,
+        )
+        self._thread = threading.Thread(target=self._run, name="sender", daemon=True)
         now = self.clock()
-        with self._desk.outbox() as outbox:
+        with self._queue.outbox() as outbox:
             outbox.rate.set(per_second or None, now)
             self._numbers = Numbers(outbox, now)
 
     def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
+        self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._desk.close()
-        until = self.clock() + self.patience
-        for thread in self._threads:
-            thread.join(max(0.0, until - self.clock()))
-        if not any(thread.is_alive() for thread in self._threads):
-            self._api.close()
+        self._queue.close()
+        self._thread.join(self.patience + 1.0)
 
     def clock(self) -> float:
         """Monotonic seconds."""
-        return self._desk.clock()
+        return self._queue.clock()
 
     def send(self, states: Sequence[tuple[Entity, State]]) -> None:
         """See `Numbers`, here and below."""
         now = self.clock()
-        with self._desk.outbox() as outbox:
-            self._numbers.send(outbox, states, now)
+        with self._queue.outbox() as outbox:
+            self._numbers.send(outbox, states, now, time.time())
 
     def answers(self) -> list[Answer]:
-        """What came since the last call. Raises FatalError if a sender died."""
+        """What came since the last call. Raises FatalError if the sender died."""
         if self._failure is not None:
             raise FatalError(self._failure)
-        return [self._desk.answers.popleft() for _ in range(len(self._desk.answers))]
+        return [self._queue.answers.popleft() for _ in range(len(self._queue.answers))]
 
     def given_up(self) -> list[tuple[Entity, Refusal]]:
         """Their answers came before."""
         now = self.clock()
-        with self._desk.outbox() as outbox:
+        with self._queue.outbox() as outbox:
             outbox.tick(now)
             return self._numbers.given_up(outbox, now)
 
     def idle(self, entities: Iterable[Entity]) -> list[Entity]:
-        with self._desk.outbox() as outbox:
+        with self._queue.outbox() as outbox:
             return self._numbers.idle(outbox, entities)
 
     def paused(self) -> str | None:
         """Why nothing is sent just now: `outage`, `invalid_api_key` or `retry_after`."""
-        with self._desk.outbox() as outbox:
+        with self._queue.outbox() as outbox:
             if not outbox.breakers.closed:
                 return str(outbox.breakers.paused()[0][1])
             return "retry_after" if outbox.pause.until > self.clock() else None
 
     def _encode(self, delivery: Delivery, key: str) -> Form:
         state: State = delivery.event.payload
-        return encode(state.value, self._reading.for_topic(state.at.topic), key)
+        link = None if delivery.event.link is None else delivery.event.link.texts
+        return encode(state.value, self._reading.for_topic(state.at.topic), key, link)
 
     def _run(self) -> None:
         try:
             self._sender.run()
         except BaseException as error:
-            self._failure = f"a sender died: {type(error).__name__}: {error}"
-            log.critical("a sender died", exc_info=True)
+            self._failure = f"the sender died: {type(error).__name__}: {error}"
+            log.critical("the sender died", exc_info=True)
             raise
 
     def _warn(self, event: str, *, per: str, **fields: object) -> None:
@@ -144,16 +147,17 @@ class Dispatch:
         self._limited(log.warning, event, per=per, **fields)
 
 
-class _Desk(Desk):
+class _Answers(SharedQueue):
     """Notes each answer before it settles anything: whoever finds an entity settled has its last answer already."""
 
     def __init__(self, outbox: Outbox) -> None:
         super().__init__(outbox)
         self.answers: deque[Answer] = deque()
 
-    def settle(self, delivery: Delivery, outcome: Outcome) -> Settled:
-        self.answers.append(Answer(delivery.entity, outcome, self.clock()))
-        return super().settle(delivery, outcome)
+    def turn(self, answered: Sequence[tuple[Delivery, Outcome]], concurrency: int) -> Turn:
+        now = self.clock()
+        self.answers.extend(Answer(delivery.entity, outcome, now) for delivery, outcome in answered)
+        return super().turn(answered, concurrency)
 
 
 class _Unmeasured:
@@ -161,4 +165,7 @@ class _Unmeasured:
         pass
 
     def delivered(self, kind: str, seconds: float) -> None:
+        pass
+
+    def call_delivered(self, kind: str, seconds: float) -> None:
         pass

@@ -28,8 +28,11 @@ class Numbers:
         outbox.committed({_OWN: 0}, now)  # nobody owns it next who would have to be told before anything is sent
         outbox.set_end(_OWN, 0, now)
 
-    def send(self, outbox: Outbox, states: Iterable[tuple[Entity, State]], now: float) -> None:
-        """Each replaces an older one of its entity that is not under way yet; an emptied cart drops it."""
+    def send(self, outbox: Outbox, states: Iterable[tuple[Entity, State]], now: float, wall_now: float) -> None:
+        """Each replaces an older one of its entity that is not under way yet; an emptied cart drops it.
+
+        `wall_now`: the same moment in UNIX seconds.
+        """
         for entity, state in states:
             self._last += 1
             if state.emptied:
@@ -37,8 +40,19 @@ class Numbers:
                 continue
             self._states.pop(self._numbers.get(entity, 0), None)
             self._numbers[entity], self._states[self._last] = self._last, state
-            size, occurred_at = len(state.value), state.timestamp / 1000
-            outbox.add(_OWN, self._last, entity, state, size=size, occurred_at=occurred_at, now=now)
+            size, written_at = len(state.value), state.timestamp / 1000
+            outbox.add(
+                _OWN,
+                self._last,
+                entity,
+                state,
+                size=size,
+                occurred_at=written_at,
+                now=now,
+                age=wall_now - written_at,
+                call_id=state.call_id,
+                agent=state.agent,
+            )
 
     def idle(self, outbox: Outbox, entities: Iterable[Entity]) -> list[Entity]:
         """Those of which nothing is under way or planned any more."""

@@ -94,7 +94,8 @@ class Reading:
                 at = Coordinates(topic, partition, record.offset)
                 decoded = read(record.value, self.config.for_topic(topic), record.timestamp)
                 emptied = isinstance(decoded, Skipped) and decoded.reason == "empty_products"
-                yield State(at, record.timestamp, record.value or b"", emptied), decoded
+                link = (decoded.call_id, decoded.agent) if isinstance(decoded, Event) else (None, None)
+                yield State(at, record.timestamp, record.value or b"", emptied, *link), decoded
 
     def ends(self, meanwhile: Callable[[], None] = lambda: None) -> dict[Partition, int]:
         """The topic's ends as they are when this is called, or later. Blocks until they are known."""

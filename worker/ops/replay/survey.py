@@ -12,13 +12,16 @@ from worker.ops.replay.newest import Newest
 class State:
     """What a record says of its entity. `timestamp` is the record's, in milliseconds; `value` its bytes.
 
-    `emptied`: its cart was emptied, so there is nothing to send.
+    `emptied`: its cart was emptied, so there is nothing to send. `call_id` and `agent`: its link to a call, with what
+    it inherited from older states of the range.
     """
 
     at: Coordinates
     timestamp: int
     value: bytes
     emptied: bool = False
+    call_id: str | None = None
+    agent: str | None = None
 
     def newer_than(self, other: "State") -> bool:
         """By log order within a partition. Between partitions it means nothing, and the records' times must do."""

@@ -6,6 +6,7 @@ from typing import Final
 
 from worker.core.event import Entity
 from worker.sandbox.api import SeenRequest, StoredRecord
+from worker.sandbox.demo.crowd import CALLER, crowd_order
 from worker.sandbox.demo.history import History, Place, states_of
 from worker.sandbox.demo.process import Readings
 from worker.sandbox.demo.stage import Letter
@@ -35,6 +36,7 @@ class Evidence:
     """What is left when the worker has stopped. `requests` in order of arrival; `readings`: its last metrics.
 
     `outage`: None, if there was none. `drained`: the worker ended by itself, in time and with nothing left to do.
+    `crowd`: how many carts came at once.
     """
 
     history: History
@@ -45,6 +47,7 @@ class Evidence:
     readings: Readings
     outage: Outage | None
     drained: bool
+    crowd: int = 0
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,8 @@ def check(evidence: Evidence) -> list[Check]:
     if evidence.outage is not None:
         unnoticed = evidence.outage.resumed is None
         found["the outage was noticed, and sending went on after it"] = ("it was not",) if unnoticed else ()
+    if evidence.crowd:
+        found["a caller's cart went before a crowd that was waiting"] = _passed(requests, evidence.crowd)
     return [Check(promise, tuple(problems)) for promise, problems in found.items()]
 
 
@@ -121,6 +126,14 @@ def _in_order(history: History, requests: Iterable[SeenRequest]) -> Iterator[str
             yield f"request {request.seq} for {entity} is of an older state than the one before it"
         else:
             reached[entity] = number
+
+
+def _passed(requests: Iterable[SeenRequest], crowd: int) -> Iterator[str]:
+    """Whether at least half of the crowd, whose carts were written before, came after the caller's."""
+    order = crowd_order(requests)
+    place = order.index(CALLER) if CALLER in order else crowd
+    if 2 * place > crowd:
+        yield f"{place} of {crowd - 1} carts went before it"
 
 
 def _letters(history: History, letters: Iterable[Letter]) -> Iterator[str]:

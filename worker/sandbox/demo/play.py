@@ -2,12 +2,12 @@
 
 import time
 from collections import deque
-from itertools import islice
 from typing import Final
 
 import click
 
 from worker.sandbox.demo.check import Evidence, Outage, check
+from worker.sandbox.demo.crowd import with_crowd
 from worker.sandbox.demo.errors import DemoError
 from worker.sandbox.demo.feed import Feed
 from worker.sandbox.demo.history import History
@@ -52,7 +52,8 @@ class Performance:
     def run(self) -> Evidence:
         """Blocks until it is over. Raises DemoError, KafkaError or InterruptedDemoError."""
         self._wait_for_worker()
-        samples = islice(traffic(self._plan.seed, self._plan.per_second), self._plan.events)
+        plan = self._plan
+        samples = with_crowd(traffic(plan.seed, plan.per_second), plan.events, plan.crowd, plan.calm)
         with Feed(self._on.broker.bootstrap, TOPIC, samples) as feed:
             self._play_scenes(feed)
             history = History.of(feed.produced())
@@ -68,6 +69,7 @@ class Performance:
             readings=self._readings,
             outage=self._outage(),
             drained=drained,
+            crowd=plan.crowd,
         )
 
     def _wait_for_worker(self) -> None:

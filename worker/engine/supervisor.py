@@ -1,4 +1,4 @@
-"""The worker's threads, and the watch over them: none dies, and none hangs, without the process ending loudly."""
+"""The supervisor of the worker's threads: none dies, and none hangs, without the process ending loudly."""
 
 import threading
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from worker.engine.desk import Desk
+from worker.engine.shared_queue import SharedQueue
 from worker.engine.view import View
 
 log = structlog.get_logger(__name__)
@@ -15,27 +15,29 @@ log = structlog.get_logger(__name__)
 POLL_STALLED_AFTER = 60.0
 #: Beyond what a rebalance may take: a member that the group can't settle with by then, though its coordinator answers.
 REBALANCE_OVERDUE = 90.0
-#: Beyond a request's deadline: a sender that is still in it then will not come back.
+#: The sending loop turns once a second at least, and does nothing in between that takes long.
+SENDING_STALLED_AFTER = 30.0
+#: Beyond a request's deadline: one that is still in flight then will not come back.
 REQUEST_OVERDUE = 30.0
 #: Letters are written, or come back, within half a minute; longer only where each of them must be written alone.
 LETTERS_OVERDUE = 300.0
 
 
 @dataclass(slots=True)
-class Crew:
+class Supervisor:
     """Starts threads and notices what becomes of them. Thread-safe where it must be: `failure` is set once.
 
     `request_timeout` is a request's deadline, `rebalance_timeout` how long the group waits for its slowest member (s).
     """
 
-    desk: Desk
+    queue: SharedQueue
     view: View
     request_timeout: float
     rebalance_timeout: float
     failure: str | None = None
     failed: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
-    _homebound: bool = False
+    _may_end: bool = False
 
     def start(self, name: str, work: Callable[[], None]) -> threading.Thread:
         """Runs the work on a thread of that name. If it raises, or ends before its time, the worker has failed."""
@@ -44,15 +46,15 @@ class Crew:
         thread.start()
         return thread
 
-    def dismiss(self) -> None:
+    def allow_exit(self) -> None:
         """From now on threads may end."""
-        self._homebound = True
+        self._may_end = True
 
     def join(self, timeout: float) -> list[str]:
         """Waits that long for all of them together; returns the names of those that are still there."""
-        until = self.desk.clock() + timeout
+        until = self.queue.clock() + timeout
         for thread in self._threads:
-            thread.join(max(0.0, until - self.desk.clock()))
+            thread.join(max(0.0, until - self.queue.clock()))
         return [thread.name for thread in self._threads if thread.is_alive()]
 
     def fail(self, why: str) -> None:
@@ -63,26 +65,28 @@ class Crew:
 
     def stalled(self) -> str | None:
         """What does not turn over any more; None: all is well. Neither Kafka nor the API being away is a stall."""
-        now = self.desk.clock()
+        now = self.queue.clock()
         if self.failure is not None:
             return self.failure
         if now - self.view.beat_at > POLL_STALLED_AFTER:
             return f"the poll loop has not turned for {now - self.view.beat_at:.0f} s"
-        with self.desk.outbox() as outbox:
-            started, letters_since = outbox.oldest_start(), self.desk.letters_since
+        if (seen := self.queue.sender_seen_at) is not None and now - seen > SENDING_STALLED_AFTER:
+            return f"the sending loop has not turned for {now - seen:.0f} s"
+        with self.queue.outbox() as outbox:
+            started, letters_since = outbox.oldest_start(), self.queue.letters_since
         if started is not None and now - started > self.request_timeout + REQUEST_OVERDUE:
             return f"a request has not come back for {now - started:.0f} s"
         if letters_since is not None and now - letters_since > LETTERS_OVERDUE:
             return f"dead letters have been on their way for {now - letters_since:.0f} s"
         return None
 
-    def inspect(self) -> None:
+    def check(self) -> None:
         """The watchdog's round."""
         stalled = self.stalled()
         if stalled is not None:
             self.fail(stalled)
         since, at_most = self.view.unstable_since, self.rebalance_timeout + REBALANCE_OVERDUE
-        if since is not None and self.desk.clock() - since > at_most:
+        if since is not None and self.queue.clock() - since > at_most:
             self.fail(f"the consumer group has not become stable for {at_most:.0f} s")
 
     def _run(self, name: str, work: Callable[[], None]) -> None:
@@ -92,5 +96,5 @@ class Crew:
             log.critical("a thread died", thread=name, exc_info=True)
             self.fail(f"thread {name} died: {type(error).__name__}: {error}")
             return
-        if not self._homebound:
+        if not self._may_end:
             self.fail(f"thread {name} ended before its time")

@@ -1,0 +1,114 @@
+"""The delivery queue behind one short lock, shared by the poll loop, the sending loop and whoever looks.
+
+Nobody waits in here: the sending loop is woken through a callback, and only for what is due sooner than it expects.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from time import monotonic
+from typing import Final, NamedTuple
+
+from worker.core.lane import Delivery
+from worker.core.letters import Letter
+from worker.core.outbox import Outbox
+from worker.core.outcome import Outcome
+from worker.core.rules import Settled
+
+_NEVER: Final = float("inf")
+#: Whoever sends looks again by itself, whatever is due.
+_AWAKE: Final = -_NEVER
+
+
+class Turn(NamedTuple):
+    """What a turn of the sending loop brought.
+
+    `settled` is in the order of the outcomes, `started` are the requests to make now, `letters` the dead letters to
+    write. `wake_at`: when the next turn is due, unless something else brings one before (monotonic seconds).
+    """
+
+    settled: Sequence[Settled]
+    started: Sequence[Delivery]
+    letters: list[Letter]
+    wake_at: float
+    now: float
+
+
+class SharedQueue:
+    """Thread-safe. `letters_at_once`: dead letters that are handed out together; 0: somebody else takes them."""
+
+    def __init__(self, outbox: Outbox, clock: Callable[[], float] = monotonic, *, letters_at_once: int = 0) -> None:
+        self.clock = clock
+        self._outbox = outbox
+        self._lock = threading.Lock()
+        self._wake: Callable[[], None] = lambda: None
+        #: When the sending loop looks again by itself.
+        self._alarm = _AWAKE
+        #: When the sending loop last turned (monotonic seconds); None: it does not run yet.
+        self.sender_seen_at: float | None = None
+        self._letters_at_once = letters_at_once
+        #: When letters were handed out that did not come back yet.
+        self.letters_since: float | None = None
+        self.closed = False
+
+    @contextmanager
+    def outbox(self) -> Iterator[Outbox]:
+        """The queue itself, for as long as it takes: nothing slow in here. Wakes the sending loop if need be."""
+        with self._lock:
+            yield self._outbox
+            if self._due(self.clock()) < self._alarm:
+                self._wake_sender()
+
+    def on_wake(self, wake: Callable[[], None]) -> None:
+        """`wake` is called under the lock, from any thread; it must be quick and not call back."""
+        with self._lock:
+            self._wake = wake
+
+    def turn(self, answered: Sequence[tuple[Delivery, Outcome]], concurrency: int) -> Turn:
+        """Settles what was answered, and starts what is due, as long as fewer than `concurrency` are in flight."""
+        with self._lock:
+            outbox, now = self._outbox, self.clock()
+            settled = [outbox.settle(delivery, outcome, now) for delivery, outcome in answered]
+            started: list[Delivery] = []
+            letters: list[Letter] = []
+            self._alarm, self.sender_seen_at, wake_at = _AWAKE, now, _NEVER
+            if not self.closed:
+                room = concurrency - outbox.in_flight
+                while room > 0 and (delivery := outbox.take(now)) is not None:
+                    started.append(delivery)
+                    room -= 1
+                if self._letters_at_once and self.letters_since is None:
+                    letters = outbox.letters.take(now, self._letters_at_once)
+                    self.letters_since = now if letters else None
+                if room > 0:  # else the next answer brings the next turn
+                    self._alarm = wake_at = self._due(now)
+            return Turn(settled, started, letters, wake_at, now)
+
+    def letters_written(self, written: Sequence[Letter], failed: list[Letter]) -> None:
+        """The letters of a turn came back."""
+        with self._lock:
+            self.letters_since = None
+            for letter in written:
+                self._outbox.letter_written(letter)
+            if failed:
+                self._outbox.letters.failed(failed, self.clock())
+
+    def close(self) -> None:
+        """Nothing starts any more; the sending loop ends."""
+        with self._lock:
+            self.closed = True
+            self._wake_sender()
+
+    def _due(self, now: float) -> float:
+        """When the sending loop has something to do, unless something happens before."""
+        outbox = self._outbox
+        due = outbox.wake_at(now)
+        if self._letters_at_once and self.letters_since is None and len(outbox.letters):
+            letters_due = outbox.letters.wake_at(now)
+            if letters_due is not None and (due is None or letters_due < due):
+                return letters_due
+        return _NEVER if due is None else due
+
+    def _wake_sender(self) -> None:
+        self._alarm = _AWAKE
+        self._wake()
