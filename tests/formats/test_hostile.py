@@ -120,7 +120,7 @@ def mutated(draw: st.DrawFn) -> bytes:
         container, key = draw(st.sampled_from(places(event)))
         match draw(st.sampled_from(["replace", "remove", "copy", "wrap"])):
             case "replace":
-                container[key] = draw(JUNK)
+                container[key] = copy.deepcopy(draw(JUNK))  # a later step may change what is in it
             case "remove" if container is not event:
                 del container[key]
             case "copy":
