@@ -41,7 +41,11 @@ def test_a_stop_does_not_wait_for_a_thread_that_hangs(monkeypatch: pytest.Monkey
     monkeypatch.setattr(app, "LEAVE_WITHIN", -0.9)
     worker = app.Worker(load(SETTINGS))
     release = threading.Event()
-    worker._supervisor.start("hangs", lambda: bool(release.wait(60)))
+
+    def hang() -> None:
+        release.wait(60)
+
+    worker._supervisor.start("hangs", hang)
     worker.on_signal(signal.SIGTERM, None)
     assert worker.run() == 0
     release.set()
