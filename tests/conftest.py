@@ -4,6 +4,7 @@ A real Kafka needs Java and Maven. Without them the tests that want one are skip
 in CI, where a skipped test would prove nothing.
 """
 
+import logging
 import os
 import secrets
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from contextlib import ExitStack
 from typing import Any, NoReturn, Protocol
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, is_hypothesis_test, settings
 
 from tests.brokers.distribution import MissingError
@@ -63,6 +65,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.integration)
         if is_hypothesis_test(getattr(item, "obj", None)):
             item.add_marker(pytest.mark.no_cover)
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    """Commands that run in the test's process set up logging for good; whatever test comes next must not see it."""
+    loggers = [logging.getLogger(), logging.getLogger("kafka"), *_loggers_below("kafka.")]
+    before = [(logger, logger.level, logger.propagate, list(logger.handlers)) for logger in loggers]
+    configured = structlog.get_config()
+    yield
+    for logger in _loggers_below("kafka."):
+        logger.setLevel(logging.NOTSET)
+    for logger, level, propagate, handlers in before:
+        logger.setLevel(level)
+        logger.propagate, logger.handlers = propagate, handlers
+    structlog.configure(**configured)
+
+
+def _loggers_below(prefix: str) -> list[logging.Logger]:
+    known = logging.getLogger().manager.loggerDict
+    return [one for name, one in known.items() if name.startswith(prefix) and isinstance(one, logging.Logger)]
 
 
 @pytest.hookimpl(optionalhook=True)

