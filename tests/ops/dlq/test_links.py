@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+import pytest
+
 from tests.core.support import P0, REJECTED, A, box
 from worker.adapters.kafka.dead_letters import DeadLetterTopic
 from worker.core.event import Event, Invalid, Skipped
@@ -73,3 +75,11 @@ def test_what_a_record_says_counts_before_its_headers() -> None:
     decoded: list[Event | Skipped | Invalid] = [Event(A, call_id="8")]
     take_over_links([Read((("dlq.call_id", b"7"), ("dlq.agent", b"Zoe")))], decoded)
     assert decoded == [Event(A, call_id="8", agent="Zoe")]
+
+
+@pytest.mark.parametrize("call_id", [b"abc", b"7&key=other", b"", b"0", b"7.5", b"\xff", b"9" * 5000])
+def test_a_header_that_is_no_call_id_is_left_out(call_id: bytes) -> None:
+    """Anybody who writes to the topic can set it, and it becomes part of the request as it is."""
+    decoded: list[Event | Skipped | Invalid] = [Event(A)]
+    take_over_links([Read((("dlq.call_id", call_id), ("dlq.agent", b"Zoe")))], decoded)
+    assert decoded == [Event(A, agent="Zoe")]
