@@ -86,8 +86,11 @@ class AnswerReader:
         lasts = self._status and _LENGTH not in self._headers and _TRANSFER not in self._headers
         return self._finished() if lasts else None
 
-    def on_header(self, name: bytes, value: bytes) -> None:
+    def on_message_begin(self) -> None:
         """Called by the parser, like the following."""
+        self._reusable = False  # of a second answer, which nobody asked for
+
+    def on_header(self, name: bytes, value: bytes) -> None:
         name = name.lower()
         if name in _KEPT:
             self._headers[name] = value
@@ -107,8 +110,6 @@ class AnswerReader:
         if self._status and self._answer is None:
             self._reusable = self._parser.should_keep_alive()
             self._answer = self._finished()
-        elif self._answer is not None:
-            self._reusable = False  # a second answer, which nobody asked for
 
     def _finished(self) -> Answer:
         headers, body = self._headers, self._body
