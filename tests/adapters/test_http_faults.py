@@ -310,5 +310,5 @@ def test_no_proxy_is_asked_for_a_host_that_is_excepted(
 @pytest.mark.parametrize("address", ["socks5://127.0.0.1:9", "https://127.0.0.1:9", "http://"])
 def test_a_proxy_of_another_kind_is_refused_at_the_start(proxied: Callable[[str], None], address: str) -> None:
     proxied(address)
-    with pytest.raises(ValueError, match="only http:// proxies are supported: set NO_PROXY"):
+    with pytest.raises(ValueError, match=r"_PROXY names .*; only http:// proxies are supported"):
         CartApi("https://optico.invalid", timeout=5)

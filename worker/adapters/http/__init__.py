@@ -7,5 +7,6 @@ proxy, TLS. `connection` writes a request, and `answer` reads what comes back.
 from worker.adapters.http.answer import Answer
 from worker.adapters.http.cart_api import HEADERS, CartApi
 from worker.adapters.http.client import ExchangeFailed, HttpClient
+from worker.adapters.http.proxy import ProxyNotSupportedError
 
-__all__ = ["HEADERS", "Answer", "CartApi", "ExchangeFailed", "HttpClient"]
+__all__ = ["HEADERS", "Answer", "CartApi", "ExchangeFailed", "HttpClient", "ProxyNotSupportedError"]

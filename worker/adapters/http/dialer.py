@@ -22,7 +22,10 @@ _PORTS: Final = {"http": 80, "https": 443}
 
 
 class Dialer:
-    """Raises OSError if the CA file can't be read, ValueError if it holds no certificate or the proxy is none."""
+    """Raises OSError if the CA file can't be read, ValueError if it holds no certificate.
+
+    And ProxyNotSupportedError, which is one, for a proxy that the environment names.
+    """
 
     def __init__(self, url: SplitResult, ca_file: str | Path | None) -> None:
         self._host, self._port = url.hostname or "", url.port or _PORTS[url.scheme]

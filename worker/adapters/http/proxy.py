@@ -10,6 +10,10 @@ from urllib.request import (  # type: ignore[attr-defined]  # typeshed leaves th
 )
 
 
+class ProxyNotSupportedError(ValueError):
+    """The text names the variables and the address, without user and password."""
+
+
 @dataclass(frozen=True, slots=True)
 class Proxy:
     """`header`: what names us to it, as a header line; empty without a user name."""
@@ -20,16 +24,16 @@ class Proxy:
 
     @classmethod
     def for_host(cls, scheme: str, host: str) -> Self | None:
-        """None: the host is asked directly. Raises ValueError if the variable names something else than a proxy."""
+        """None: the host is asked directly. Raises ProxyNotSupportedError."""
         named = getproxies_environment()
         address = named.get(scheme) or named.get("all")
         if not address or proxy_bypass_environment(host, named):
             return None
         url = urlsplit(address if "://" in address else f"http://{address}")
         if url.scheme != "http" or not url.hostname:
-            raise ValueError(
-                f"{scheme.upper()}_PROXY or ALL_PROXY names {url.scheme}://{url.hostname or ''}, "
-                "but only http:// proxies are supported: set NO_PROXY to reach the API without it"
+            place = f"{url.scheme}://{url.hostname or ''}"
+            raise ProxyNotSupportedError(
+                f"{scheme.upper()}_PROXY or ALL_PROXY names {place}; only http:// proxies are supported"
             )
         return cls(url.hostname, url.port or 80, _authorization(url.username, url.password))
 

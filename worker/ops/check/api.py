@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
-from worker.adapters.http import Answer, ExchangeFailed, HttpClient
+from worker.adapters.http import Answer, ExchangeFailed, HttpClient, ProxyNotSupportedError
 from worker.ops.check import key
 from worker.ops.check.finding import Finding, ok, red, warn
 from worker.settings import Optico
@@ -32,7 +32,7 @@ def check(settings: Optico, *, try_key: bool = False) -> Iterator[Finding]:
     try:
         client = _client(settings)
     except (OSError, ValueError) as error:
-        yield red("key", "OPTICO_API_KEY", f"not tried: {error}", "correct OPTICO_CA_FILE", known=None)
+        yield red("key", "OPTICO_API_KEY", f"not tried: {error}", _remedy(error), known=None)
     else:
         yield key.check(client, settings)
 
@@ -42,7 +42,7 @@ def _reached(settings: Optico) -> Iterator[Finding]:
     try:
         client = _client(settings)
     except (OSError, ValueError) as error:
-        yield red("api", url, str(error), "correct OPTICO_CA_FILE")
+        yield red("api", url, str(error), _remedy(error))
         yield _unknown_clock(url)
         return
     began = time.time()
@@ -54,6 +54,11 @@ def _reached(settings: Optico) -> Iterator[Finding]:
     else:
         yield _answered(settings, answer.status)
         yield _clock(url, answer.date, began, time.time())
+
+
+def _remedy(error: Exception) -> str:
+    proxy = isinstance(error, ProxyNotSupportedError)
+    return "name an http:// proxy, or except the API's host by NO_PROXY" if proxy else "correct OPTICO_CA_FILE"
 
 
 def _client(settings: Optico) -> HttpClient:
