@@ -4,8 +4,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from worker.core.entity_queue import QueuedEvent
 from worker.core.event import Kind
-from worker.core.lane import QueuedEvent
 
 
 @dataclass(slots=True, eq=False)
@@ -59,7 +59,7 @@ class Letters:
         self._tries += 1
 
     def release(self) -> None:
-        """Forgets the letters of dead ownerships: the next owner reads, and rejects, their records again."""
+        """Forgets the letters of dead assignments: the next owner reads, and rejects, their records again."""
         self._queue = deque(letter for letter in self._queue if letter.event.owner.alive)
         self.failing = self.failing and bool(self._queue)
 

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from worker.core.lane import Lane, QueuedEvent
-from worker.core.rules import CATCH_UP_AT_MOST
+from worker.core.delivery_config import CATCH_UP_AT_MOST
+from worker.core.entity_queue import EntityQueue, QueuedEvent
 
 
 class Partition(NamedTuple):
@@ -19,21 +19,21 @@ class Partition(NamedTuple):
 
 
 @dataclass(slots=True, eq=False)
-class Ownership:
-    """One assignment of a partition to this process. What settles under a dead ownership settles nothing.
+class OwnedPartition:
+    """One assignment of a partition to this process. What settles under a former assignment settles nothing.
 
     `unsettled` is keyed by offset and filled in log order, so its first key is the smallest. Settled records leave
     nothing behind: memory follows what waits, and gaps in the log cost nothing.
 
-    `unclear_until`: so long requests of the former owner may still take effect (monotonic seconds). `noted`: beside the
+    `ambiguous_until`: so long requests of the former owner may still take effect (monotonic seconds). `dirty`: beside the
     committed offset it stands that requests may be under way, so that the next owner knows should this one just die.
     """
 
     partition: Partition
     epoch: int
     catch_up_until: float
-    unclear_until: float = 0.0
-    noted: bool = False
+    ambiguous_until: float = 0.0
+    dirty: bool = False
     catching_up: bool = True
     end: int | None = None
     position: int | None = None
@@ -41,7 +41,7 @@ class Ownership:
     suspended: bool = False
     alive: bool = True
     unsettled: dict[int, QueuedEvent] = field(default_factory=dict)
-    parked: dict[Lane, None] = field(default_factory=dict)
+    blocked_queues: dict[EntityQueue, None] = field(default_factory=dict)
 
     @property
     def at_rest(self) -> bool:
@@ -49,7 +49,7 @@ class Ownership:
         return (
             self.position is not None
             and self.position == self.committed
-            and self.noted
+            and self.dirty
             and not self.catching_up
             and not self.unsettled
         )
@@ -64,7 +64,7 @@ class Ownership:
         self.position = event_offset + 1
 
     def admit(self, payload: Any, offset: int, size: int, read_at: float, occurred_at: float) -> QueuedEvent:
-        """A new unsettled event without an entity; the lane adds that."""
+        """A new unsettled event without an entity; the queue adds that."""
         event = QueuedEvent(None, self, offset, payload, size, read_at, occurred_at)
         self.unsettled[offset] = event
         self.position = offset + 1
@@ -88,7 +88,7 @@ class Ownership:
         if now >= self.catch_up_until:
             return True
         read = anyway or (self.end is not None and self.position is not None and self.position >= self.end)
-        return read and self.noted
+        return read and self.dirty
 
     def hold_back(self, now: float) -> None:
         """Nothing of it may start until it has caught up."""
@@ -96,7 +96,7 @@ class Ownership:
 
 
 @dataclass(slots=True)
-class Ownerships:
+class OwnedPartitions:
     """The partitions that are this process's now.
 
     `active` holds those that are not at rest, and some that are. Whatever is asked of every partition is asked of these
@@ -105,26 +105,26 @@ class Ownerships:
     `version` changes whenever a partition comes or goes.
     """
 
-    by_partition: dict[Partition, Ownership] = field(default_factory=dict)
-    active: dict[Ownership, None] = field(default_factory=dict)
+    by_partition: dict[Partition, OwnedPartition] = field(default_factory=dict)
+    active: dict[OwnedPartition, None] = field(default_factory=dict)
     version: int = 0
     _epoch: int = 0
 
-    def get(self, partition: Partition) -> Ownership | None:
+    def get(self, partition: Partition) -> OwnedPartition | None:
         return self.by_partition.get(partition)
 
-    def among(self, partitions: Iterable[Partition]) -> list[Ownership]:
+    def among(self, partitions: Iterable[Partition]) -> list[OwnedPartition]:
         return [owner for partition in partitions if (owner := self.by_partition.get(partition)) is not None]
 
-    def begin(self, partition: Partition, now: float) -> Ownership:
+    def begin(self, partition: Partition, now: float) -> OwnedPartition:
         self._epoch += 1
         self.version += 1
-        owner = Ownership(partition, self._epoch, now + CATCH_UP_AT_MOST)
+        owner = OwnedPartition(partition, self._epoch, now + CATCH_UP_AT_MOST)
         self.by_partition[partition] = owner
         self.touch(owner)
         return owner
 
-    def touch(self, owner: Ownership) -> None:
+    def touch(self, owner: OwnedPartition) -> None:
         """Something of it has changed: it may not be at rest any more."""
         self.active[owner] = None
 
@@ -142,15 +142,15 @@ class Ownerships:
         self.active.pop(owner, None)
         left = list(owner.unsettled.values())
         owner.alive = False
-        owner.parked.clear()
+        owner.blocked_queues.clear()
         owner.unsettled.clear()  # a request under way may hold on to its owner
         return left
 
-    def cut(self, owner: Ownership, end: int, now: float) -> tuple[Ownership, list[QueuedEvent]]:
-        """A new ownership that reads from `end` on and has what is unsettled below; and the events that it has not."""
+    def cut(self, owner: OwnedPartition, end: int, now: float) -> tuple[OwnedPartition, list[QueuedEvent]]:
+        """A new assignment that reads from `end` on and has what is unsettled below; and the events that it has not."""
         left = self.end(owner.partition)
         new = self.begin(owner.partition, now)
-        new.position, new.suspended, new.unclear_until = end, owner.suspended, owner.unclear_until
+        new.position, new.suspended, new.ambiguous_until = end, owner.suspended, owner.ambiguous_until
         for event in left:
             if event.offset < end:
                 event.owner = new
@@ -162,12 +162,12 @@ class Ownerships:
         return {
             owner.partition: offset
             for owner in self.active
-            if (offset := owner.committable()) is not None and (offset != owner.committed or not owner.noted)
+            if (offset := owner.committable()) is not None and (offset != owner.committed or not owner.dirty)
         }
 
     def unnoted(self) -> bool:
         """Whether anything waits for its note, and could have it."""
-        return any(not owner.noted and owner.position is not None for owner in self.active)
+        return any(not owner.dirty and owner.position is not None for owner in self.active)
 
     def unsettled(self) -> int:
         return sum(len(owner.unsettled) for owner in self.active)
