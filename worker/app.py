@@ -19,7 +19,7 @@ from worker.core.delivery_config import DeliveryConfig
 from worker.core.delivery_queue import DeliveryQueue
 from worker.core.event import Invalid
 from worker.core.large import at_once
-from worker.core.owned_partition import Partition
+from worker.core.state import Partition
 from worker.engine.commits import Commits
 from worker.engine.dead_letter_writer import DeadLetterWriter
 from worker.engine.intake import Intake

@@ -10,7 +10,7 @@ from worker.core.counts import Counts
 from worker.core.event import Kind
 from worker.core.letters import Letter
 from worker.core.outcome import Outcome
-from worker.core.owned_partition import Partition
+from worker.core.state import Partition
 
 
 class FatalError(Exception):

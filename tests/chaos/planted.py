@@ -11,7 +11,8 @@ from typing import Any
 
 from worker.cli import cli
 from worker.core.delivery_queue import DeliveryQueue
-from worker.core.owned_partition import OwnedPartition, OwnedPartitions
+from worker.core.owned_partitions import OwnedPartitions
+from worker.core.state import OwnedPartition
 from worker.engine.rebalance import Rebalancer
 
 

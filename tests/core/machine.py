@@ -1,7 +1,7 @@
-"""The delivery queue as state machines: whatever order things happen in, its invariants hold, and at rest nothing is stale.
+"""The delivery queue as state machines: its invariants hold in any order of events, and at rest nothing is stale.
 
 The numbers are those of the invariants in docs/delivery.md. The machine plays both sides: the intake, the senders and
-the postman inside; producers, brokers, other workers, clocks and the API outside.
+the dead-letter writer inside; producers, brokers, other workers, clocks and the API outside.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -40,11 +40,10 @@ from worker.core.calls import CALL_LASTS, IN_A_ROW, Link
 from worker.core.circuit_breaker import TripReason
 from worker.core.delivery_config import OVERHEAD, DeliveryConfig
 from worker.core.delivery_queue import DeliveryQueue
-from worker.core.entity_queue import Attempt, QueuedEvent, Slot
 from worker.core.event import Entity, Event, Invalid, Kind, Skipped
 from worker.core.letters import Letter
 from worker.core.outcome import DELIVERED, Outcome, Result
-from worker.core.owned_partition import OwnedPartition, Partition
+from worker.core.state import Attempt, OwnedPartition, Partition, QueuedEvent, Slot
 
 CONCURRENCY = 3
 SIZE = 10
@@ -75,7 +74,9 @@ def check_active(box: DeliveryQueue) -> None:
         if (offset := owner.committable()) is not None and (offset != owner.committed or not owner.dirty)
     }
     assert box.committable() == due, "5: what is to be committed"
-    assert box.unnoted() == any(not owner.dirty and owner.position is not None for owner in owners), "2: markers"
+    assert box.awaits_dirty_marker() == any(not owner.dirty and owner.position is not None for owner in owners), (
+        "2: markers"
+    )
     assert box.unsettled == sum(len(owner.unsettled) for owner in owners), "6: the sum"
     assert box.uncommitted() == sum(owner.uncommitted() for owner in owners), "5: what is read again"
     read_at = [event.read_at for owner in owners for event in owner.unsettled.values()]
@@ -262,7 +263,7 @@ class OutboxMachine(RuleBasedStateMachine):
                     self.deliveries.pending_bytes < self.rules_of_box.max_pending_bytes or not self.deliveries.pending
                 )
                 self._poll(partition, log)
-        if self.notes_at_once and self.deliveries.unnoted():
+        if self.notes_at_once and self.deliveries.awaits_dirty_marker():
             self.commit()
 
     def _poll(self, partition: Partition, log: Log) -> None:
@@ -382,7 +383,7 @@ class OutboxMachine(RuleBasedStateMachine):
         later = [event.offset >= end for event in waits if event.owner.partition == partition]
         later += [at[1] >= end for _, _, at in self.api.landings if at[0] == partition]
         if not log.owned or self.deliveries.full() or any(later):
-            return  # who comes later would meet another record at its offset: tests/core/test_ownership.py has these
+            return  # who comes later would meet another record at its offset: tests/core/test_partitions.py has these
         lost, log.records = log.records[end:], log.records[:end]
         log.position, log.read, log.committed = end, end, min(end, log.committed)
         for entity, at in self.api.holds.items():

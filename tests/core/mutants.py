@@ -10,19 +10,19 @@ from worker.core.calls import Calls, Link
 from worker.core.circuit_breaker import Change, CircuitBreaker, CircuitBreakers
 from worker.core.delivery_config import SettleResult
 from worker.core.delivery_queue import DeliveryQueue
-from worker.core.entity_queue import Attempt, EntityQueue, QueuedEvent, Slot
 from worker.core.entity_queues import EntityQueues
 from worker.core.event import Entity, Kind
 from worker.core.letters import Letter
 from worker.core.outcome import Outcome, Result
-from worker.core.owned_partition import OwnedPartition, OwnedPartitions, Partition
+from worker.core.owned_partitions import OwnedPartitions
 from worker.core.settling import Settling
+from worker.core.state import Attempt, EntityQueue, OwnedPartition, Partition, QueuedEvent, Slot
 
 #: What is replaced: the class, its method, and the bug's own version of it.
 Plant = tuple[type, str, Callable[..., Any]]
 
 _empty = DeliveryQueue._empty
-_end, _add, _assign, _plan = OwnedPartitions.end, DeliveryQueue.add, DeliveryQueue.assign, EntityQueues.schedule
+_end, _add, _assign, _plan = OwnedPartitions.revoke, DeliveryQueue.add, DeliveryQueue.assign, EntityQueues.schedule
 _failed = CircuitBreakers._failed
 
 
@@ -42,8 +42,8 @@ def _without_epoch(self: OwnedPartitions, partition: Partition) -> list[QueuedEv
 def _dropped_below_the_cut(
     self: OwnedPartitions, owner: OwnedPartition, end: int, now: float
 ) -> tuple[OwnedPartition, list[QueuedEvent]]:
-    left = self.end(owner.partition)
-    new = self.begin(owner.partition, now)
+    left = self.revoke(owner.partition)
+    new = self.assign(owner.partition, now)
     new.position, new.suspended, new.ambiguous_until = end, owner.suspended, owner.ambiguous_until
     return new, left
 
@@ -135,8 +135,8 @@ def _nothing_inherited(_: DeliveryQueue, __: Iterable[Partition], ___: float) ->
     return None
 
 
-def _sent_without_a_note(self: OwnedPartition, now: float, *, anyway: bool = False) -> bool:
-    return anyway or now >= self.catch_up_until or (self.end is not None and (self.position or 0) >= self.end)
+def _sent_without_a_note(self: OwnedPartition, now: float, *, skip_backlog: bool = False) -> bool:
+    return skip_backlog or now >= self.catch_up_until or (self.end is not None and (self.position or 0) >= self.end)
 
 
 def _settled_without_letter(self: Settling, letter: Letter) -> None:
@@ -202,8 +202,8 @@ _hand_on = Settling._hand_on
 
 MUTANTS: Final[dict[str, Plant]] = {
     "1-committed-from-seen": (OwnedPartition, "committable", _committed_from_seen),
-    "1-no-epoch": (OwnedPartitions, "end", _without_epoch),
-    "1-dropped-below-the-cut": (OwnedPartitions, "cut", _dropped_below_the_cut),
+    "1-no-epoch": (OwnedPartitions, "revoke", _without_epoch),
+    "1-dropped-below-the-cut": (OwnedPartitions, "truncate", _dropped_below_the_cut),
     "1-retained-dropped": (DeliveryQueue, "assign", _dropped_when_retained),
     "1-replaced-across-partitions": (EntityQueue, "slot_of", _replaced_across_partitions),
     "2-not-confirmed": (Settling, "_accepted", _not_confirmed),

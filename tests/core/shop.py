@@ -1,4 +1,4 @@
-"""A shop's day beside a delivery queue, in virtual time: events come, senders take them, an API answers after a while."""
+"""A shop's day and a delivery queue, in virtual time: events come, attempts start, an API answers after a while."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -7,9 +7,9 @@ from heapq import heapify, heappop, heappush
 
 from tests.core.support import P0, START, Box, box
 from worker.core.delivery_config import SettleResult
-from worker.core.entity_queue import Attempt
 from worker.core.event import Entity
 from worker.core.outcome import Outcome
+from worker.core.state import Attempt
 
 CONCURRENCY = 32
 LATENCY = 0.01

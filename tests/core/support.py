@@ -5,11 +5,10 @@ from dataclasses import dataclass, field
 from worker.core.circuit_breaker import TripReason
 from worker.core.delivery_config import DeliveryConfig, SettleResult
 from worker.core.delivery_queue import DeliveryQueue
-from worker.core.entity_queue import Attempt
 from worker.core.event import Entity, Skipped
 from worker.core.large import at_once
 from worker.core.outcome import DELIVERED, Outcome, Result
-from worker.core.owned_partition import Partition
+from worker.core.state import Attempt, Partition
 
 START = 1000.0
 WINDOW = 0.5

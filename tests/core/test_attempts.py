@@ -26,9 +26,9 @@ from worker.core.outcome import DELIVERED, Outcome
 
 def try_once(made: Box, outcome: Outcome = SERVER_ERROR) -> SettleResult:
     """One attempt of A, which waits for it."""
-    try_once = made.next()
-    assert try_once.entity == A
-    return made.settle(try_once, outcome)
+    attempt = made.next()
+    assert attempt.entity == A
+    return made.settle(attempt, outcome)
 
 
 def answered(made: Box, outcome: Outcome = DELIVERED) -> None:
@@ -38,8 +38,8 @@ def answered(made: Box, outcome: Outcome = DELIVERED) -> None:
     taken = [made.take()]
     while taken[-1].entity != B:
         taken.append(made.take())
-    for try_once in taken:
-        made.settle(try_once, outcome if try_once.entity == B else SERVER_ERROR)
+    for attempt in taken:
+        made.settle(attempt, outcome if attempt.entity == B else SERVER_ERROR)
 
 
 def poison(**config: int | bool) -> Box:
@@ -98,8 +98,8 @@ def test_a_429_never_counts() -> None:
     made = poison(max_attempts=1, dead_letters=True)
     for _ in range(40):
         made.add(B)
-        try_once = made.next()
-        settled = made.settle(try_once, TOO_MANY if try_once.entity == A else DELIVERED)
+        attempt = made.next()
+        settled = made.settle(attempt, TOO_MANY if attempt.entity == A else DELIVERED)
         assert (settled.attempts, settled.exhausted) == (0, False)
     assert made.deliveries.counts.retries["http_429"] >= 5
 
@@ -119,8 +119,8 @@ def test_answers_of_the_other_kind_count_no_attempt() -> None:
     made.add(order)
     for _ in range(100):
         made.add(B)
-        try_once = made.next()
-        settled = made.settle(try_once, SERVER_ERROR if try_once.entity == order else DELIVERED)
+        attempt = made.next()
+        settled = made.settle(attempt, SERVER_ERROR if attempt.entity == order else DELIVERED)
         assert (settled.attempts, settled.exhausted) == (0, False)
 
 
@@ -134,8 +134,8 @@ def test_of_an_event_that_has_failed_for_a_day_answers_of_either_kind_count() ->
     while made.now < failing_since + 86_400 + 300:
         made.add(B)
         made.pass_time(60.0)
-        for try_once in (made.take(), made.take()):
-            settled = made.settle(try_once, SERVER_ERROR if try_once.entity == order else DELIVERED)
+        for attempt in (made.take(), made.take()):
+            settled = made.settle(attempt, SERVER_ERROR if attempt.entity == order else DELIVERED)
             if settled.attempts:
                 counted.append(made.now - failing_since)
     assert len(counted) >= 4
@@ -152,8 +152,8 @@ def test_a_newer_state_has_a_day_of_its_own() -> None:
     made.add(B)
     made.pass_time(60.0)
     for _ in range(2):
-        try_once = made.take()
-        settled = made.settle(try_once, SERVER_ERROR if try_once.entity == order else DELIVERED)
+        attempt = made.take()
+        settled = made.settle(attempt, SERVER_ERROR if attempt.entity == order else DELIVERED)
         assert settled.attempts == 0
 
 
@@ -162,8 +162,8 @@ def test_failures_of_others_do_not_count() -> None:
     try_once(made)
     made.add(B)
     for _ in range(3):
-        try_once = made.next()
-        settled = made.settle(try_once, SERVER_ERROR)
+        attempt = made.next()
+        settled = made.settle(attempt, SERVER_ERROR)
         assert settled.attempts == 0
 
 
@@ -213,9 +213,9 @@ def test_replacement_in_flight_resets_the_count_even_of_the_last_attempt() -> No
     made = poison(max_attempts=1, dead_letters=True)
     try_once(made)
     answered(made)
-    try_once = made.next()
+    attempt = made.next()
     newest = made.add(A)
-    settled = made.settle(try_once, SERVER_ERROR)
+    settled = made.settle(attempt, SERVER_ERROR)
     assert (settled.attempts, settled.exhausted) == (0, False)
     assert len(made.deliveries.letters) == 0
     assert made.next().event.offset == newest
@@ -226,16 +226,16 @@ def test_a_probe_never_counts() -> None:
     made = poison(max_attempts=1, dead_letters=True)
     try_once(made, retry_after(100.0))
     answered(made)
-    for try_once in made.start(B, C, D):
-        made.settle(try_once, SERVER_ERROR)
+    for attempt in made.start(B, C, D):
+        made.settle(attempt, SERVER_ERROR)
     while made.tripped is None:
         made.settle(made.next(), SERVER_ERROR)
     probed = 0
     while probed < 3:
-        try_once = made.next()
-        settled = made.settle(try_once, SERVER_ERROR)
-        assert (try_once.probe, settled.attempts, settled.exhausted) == (True, 0, False)
-        probed += try_once.entity == A
+        attempt = made.next()
+        settled = made.settle(attempt, SERVER_ERROR)
+        assert (attempt.probe, settled.attempts, settled.exhausted) == (True, 0, False)
+        probed += attempt.entity == A
 
 
 def test_a_confirmation_counts_from_the_delivery_on() -> None:
@@ -271,6 +271,6 @@ def test_an_outage_of_an_hour_exhausts_nobody() -> None:
     made.trip()
     end = made.now + 3600.0
     while made.now < end:
-        try_once = made.next()
-        assert not made.settle(try_once, TIMED_OUT).exhausted
+        attempt = made.next()
+        assert not made.settle(attempt, TIMED_OUT).exhausted
     assert (made.deliveries.unsettled, len(made.deliveries.letters)) == (3, 0)

@@ -23,10 +23,10 @@ from tests.core.support import (
 )
 from worker.core.calls import CALL_LASTS, CALL_RETRY, LINK_LASTS, Calls, CallShare
 from worker.core.delivery_config import OVERHEAD
-from worker.core.entity_queue import Attempt
 from worker.core.event import Entity
 from worker.core.large import LARGE
 from worker.core.outcome import DELIVERED
+from worker.core.state import Attempt
 
 CALL_WINDOW = 0.1
 ORDER = Entity("order", "a")

@@ -10,9 +10,9 @@ from weakref import WeakSet
 import pytest
 
 from tests.core.support import P0, SERVER_ERROR, TIMED_OUT, A, Box, box
-from worker.core.entity_queue import EntityQueue, QueuedEvent, Slot
 from worker.core.event import Entity
 from worker.core.outcome import DELIVERED
+from worker.core.state import EntityQueue, QueuedEvent, Slot
 
 
 class Payload:

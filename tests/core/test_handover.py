@@ -44,13 +44,13 @@ def test_nothing_is_sent_before_the_note_that_something_may_be() -> None:
     made = box(window=0.0, partitions=())
     made.deliveries.assign([P0], made.now)
     made.deliveries.set_end(P0, 0, made.now)
-    assert not made.deliveries.unnoted()
+    assert not made.deliveries.awaits_dirty_marker()
     made.deliveries.advance(P0, 0, made.now)
-    assert made.deliveries.unnoted()
+    assert made.deliveries.awaits_dirty_marker()
     made.add(A)
     assert made.nothing()
     made.deliveries.committed(made.deliveries.committable(), made.now)
-    assert not made.deliveries.unnoted()
+    assert not made.deliveries.awaits_dirty_marker()
     assert made.take().entity == A
 
 

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.core.support import P0, P1, SERVER_ERROR, WINDOW, A, B, Box, C, D, box
-from worker.core.entity_queue import Attempt
 from worker.core.event import Entity
 from worker.core.large import AT_ONCE_AT_MOST, LARGE, at_once
 from worker.core.outcome import DELIVERED
+from worker.core.state import Attempt
 
 BOUND = 4 * LARGE
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from tests.core.support import P0, P1, REJECTED, SERVER_ERROR, WINDOW, A, B, Box, box
 from worker.core.outcome import DELIVERED
-from worker.core.owned_partition import Partition
+from worker.core.state import Partition
 
 
 def two() -> Box:

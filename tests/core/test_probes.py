@@ -1,4 +1,4 @@
-"""Open circuit breakers in the delivery queue: they stop sending and settle nothing; probes rotate and obey Retry-After."""
+"""Open circuit breakers stop sending and settle nothing; their probes rotate and obey Retry-After."""
 
 from itertools import pairwise
 

@@ -4,9 +4,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from worker.core.entity_queue import EntityQueue
 from worker.core.event import Entity
 from worker.core.schedule import Schedule
+from worker.core.state import EntityQueue
 
 LANES = 6
 #: What a clean-up may leave lying about beside twice the live entries.

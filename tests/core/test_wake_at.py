@@ -26,10 +26,9 @@ from tests.core.support import (
 )
 from worker.core.delivery_config import DeliveryConfig
 from worker.core.delivery_queue import DeliveryQueue
-from worker.core.entity_queue import Attempt
 from worker.core.event import Entity
 from worker.core.outcome import DELIVERED, Outcome
-from worker.core.owned_partition import Partition
+from worker.core.state import Attempt, Partition
 
 OUTCOMES = [
     DELIVERED,

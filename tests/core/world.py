@@ -7,7 +7,7 @@ from typing import Final, Literal
 from worker.core.calls import LINK_LASTS
 from worker.core.event import Entity
 from worker.core.outcome import Outcome, Result, parse_retry_after
-from worker.core.owned_partition import Partition
+from worker.core.state import Partition
 
 #: The last one's events come to both partitions; poison, which fails until it is healed, is of two others only: as
 #: many as the smallest bound would stop intake for good.

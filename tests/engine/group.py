@@ -9,7 +9,7 @@ from hypothesis.stateful import rule
 from tests.core.world import LATEST_LANDING, SESSION_TIMEOUT, TIMED_OUT
 from tests.engine.work import Work
 from tests.engine.world import PARTITIONS, Process, Seat
-from worker.core.owned_partition import Partition
+from worker.core.state import Partition
 
 LANDINGS = st.sampled_from([None, 0.05, 1.5, LATEST_LANDING])
 

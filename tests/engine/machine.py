@@ -1,8 +1,8 @@
 """The engine as a state machine: two workers of one group in one thread, among a broker, an API and clocks of its own.
 
-The numbers are those of the invariants in docs/delivery.md. What tests/core/machine.py does with the delivery queue alone is
-done here with all that stands around it: partitions move between processes, which crash, return at once, are cut off
-and thrown out, while commits are answered late and requests land late.
+The numbers are those of the invariants in docs/delivery.md. tests/core/machine.py drives the delivery queue alone;
+this machine drives everything around it too. Partitions move between processes, and processes crash, return at once,
+are cut off and thrown out, while commits are answered late and requests are applied late.
 """
 
 import sys
@@ -38,7 +38,7 @@ from worker.adapters.metrics import PREFIX
 from worker.core.calls import LINK_LASTS
 from worker.core.delivery_config import OVERHEAD, DeliveryConfig
 from worker.core.event import Entity
-from worker.core.owned_partition import Partition
+from worker.core.state import Partition
 
 DRAIN_TIMEOUT = 25.0
 TALLY = Tally()

@@ -10,11 +10,11 @@ import structlog
 from worker.core.batch import Batch, collapse
 from worker.core.calls import Link
 from worker.core.delivery_queue import DeliveryQueue
-from worker.core.entity_queue import Attempt
 from worker.core.event import Event, Invalid, Skipped
 from worker.core.letters import Letter
 from worker.core.outcome import Outcome
-from worker.core.owned_partition import OwnedPartitions, Partition
+from worker.core.owned_partitions import OwnedPartitions
+from worker.core.state import Attempt, Partition
 from worker.engine import intake
 from worker.engine.commits import Commits
 from worker.engine.intake import Intake

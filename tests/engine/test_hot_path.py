@@ -15,7 +15,7 @@ from tests.formats.events import cart, product, value
 from worker.core.delivery_config import DeliveryConfig
 from worker.core.delivery_queue import DeliveryQueue
 from worker.core.outcome import DELIVERED, Outcome
-from worker.core.owned_partition import Partition
+from worker.core.state import Partition
 from worker.engine.commits import Commits
 from worker.engine.intake import Intake
 from worker.engine.poll_status import PollStatus

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from tests.engine.test_hot_path import PARTITION, Idle, Kept, ready
 from tests.formats.events import cart, value
-from worker.core.owned_partition import Partition
+from worker.core.state import Partition
 from worker.ports import LogEnd, TooLarge
 
 

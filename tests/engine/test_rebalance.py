@@ -15,7 +15,7 @@ def test_after_a_last_commit_of_which_nothing_was_heard_the_note_is_written_agai
     rebalancer.assign([PARTITION], all_of_them=True)
     add(queue, 0, "a")
     with queue.locked() as deliveries:
-        assert deliveries.unnoted()
+        assert deliveries.awaits_dirty_marker()
         assert deliveries.take(queue.clock()) is None
         deliveries.committed(deliveries.committable(), queue.clock())
         assert deliveries.take(queue.clock()) is not None

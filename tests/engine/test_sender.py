@@ -8,9 +8,9 @@ import pytest
 from tests.core.support import SERVER_ERROR, A, B, box
 from tests.engine.loop import Aside, SimulatedLoop
 from tests.engine.test_hot_path import Accepts, Key
-from worker.core.entity_queue import Attempt
 from worker.core.letters import Letter
 from worker.core.outcome import DELIVERED, Outcome
+from worker.core.state import Attempt
 from worker.engine.dead_letter_writer import DeadLetterWriter
 from worker.engine.reporting import FAILS_OFTEN
 from worker.engine.sender import Sender

@@ -14,12 +14,11 @@ from tests.brokers.tools import wait_until
 from tests.engine.test_hot_path import Accepts, Key
 from worker.core.delivery_config import DeliveryConfig
 from worker.core.delivery_queue import DeliveryQueue
-from worker.core.entity_queue import Attempt
 from worker.core.event import Entity
 from worker.core.large import LARGE
 from worker.core.letters import Letter
 from worker.core.outcome import DELIVERED, Outcome, Result
-from worker.core.owned_partition import Partition
+from worker.core.state import Attempt, Partition
 from worker.engine.dead_letter_writer import DeadLetterWriter
 from worker.engine.sender import Sender
 from worker.engine.shared_queue import SharedQueue

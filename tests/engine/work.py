@@ -7,8 +7,8 @@ from tests.core.world import FAILURES
 from tests.engine.world import CONCURRENCY, LEASE, NATURAL, Flight, Process, Seat, World
 from worker.core.circuit_breaker import CircuitBreakers, TripReason
 from worker.core.delivery_config import CATCH_UP_AT_MOST, DeliveryConfig
-from worker.core.entity_queue import Attempt
 from worker.core.outcome import DELIVERED, Outcome, Result
+from worker.core.state import Attempt
 
 
 def _spared(breakers: CircuitBreakers, attempt: Attempt, outcome: Outcome) -> bool:

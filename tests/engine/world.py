@@ -20,10 +20,9 @@ from worker.adapters.logs import Mask
 from worker.adapters.metrics import Metrics
 from worker.core.delivery_config import DeliveryConfig, SettleResult
 from worker.core.delivery_queue import DeliveryQueue
-from worker.core.entity_queue import Attempt
 from worker.core.event import Entity, Invalid
 from worker.core.outcome import Outcome, Result
-from worker.core.owned_partition import Partition
+from worker.core.state import Attempt, Partition
 from worker.engine.commits import Commits
 from worker.engine.dead_letter_writer import DeadLetterWriter
 from worker.engine.intake import Intake

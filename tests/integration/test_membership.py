@@ -19,7 +19,7 @@ from tests.integration.events import cart
 from tests.integration.process import KEY, worker
 from tests.integration.test_life import Stages
 from worker.adapters.kafka import GroupConsumer
-from worker.core.owned_partition import Partition
+from worker.core.state import Partition
 from worker.ports import Membership, Record, UnavailableError
 from worker.settings import load
 

@@ -1,13 +1,20 @@
-"""The delivery queue: what was read and is not settled yet. The heart of the worker, and a pure state machine.
+"""The delivery queue: events that were read and are not settled yet. The worker's core, and a pure state machine.
 
-It has no threads, clocks, sockets or logging of its own: time comes in as an argument (monotonic seconds), and what is
-to be done is returned for others to do. Whoever shares it between threads puts it behind one lock. Rules: the event
-contract's section on delivery.
+Theory of operation. A record becomes an event in its entity's queue (`add`). A newer event of the entity takes its place
+there: the older one is *collapsed*. `take` hands out an attempt when the event is due and nothing forbids a start: one
+in flight for an entity, the collapse window, retry delays, a blocked partition, an open circuit breaker, the request
+rate, a 429's pause, the lease, the drain. `settle` takes the outcome back.
 
-    add ──▶ queue: waiting ──take──▶ in flight ──settle──▶ delivered / rejected ──▶ offset may be committed
-               ▲  │ newer event: replaced                     │
-               │  └──▶ collapsed                              │ retryable: a later time
-               └──────────────────────────────────────────────┘
+    add ──▶ waiting ──take──▶ in flight ──settle──▶ delivered / rejected ──▶ its offset may be committed
+              ▲ │ newer event                 │
+              │ └──▶ collapsed                │ retryable: due again later
+              └───────────────────────────────┘
+
+A partition's offset may be committed up to its smallest unsettled event. A revoked partition takes its events along;
+the next owner reads them again. Rules: the event contract's section on delivery.
+
+The queue has no threads, clocks, sockets or logging. Time is an argument (monotonic seconds), and effects are returned
+for the caller to perform. Threads that share it need a lock: `worker.engine.shared_queue`.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -17,15 +24,22 @@ from typing import Any
 from worker.core.calls import CALL_RETRY, Calls, link
 from worker.core.circuit_breaker import KINDS, CircuitBreaker, CircuitBreakers
 from worker.core.counts import Counts
-from worker.core.delivery_config import CONFIRM_AFTER, OVERHEAD, VISIT_LIFETIME, DeliveryConfig, SettleResult
-from worker.core.entity_queue import Attempt, EntityQueue, QueuedEvent, Slot
+from worker.core.delivery_config import (
+    CATCH_UP_AT_MOST,
+    CONFIRM_AFTER,
+    OVERHEAD,
+    VISIT_LIFETIME,
+    DeliveryConfig,
+    SettleResult,
+)
 from worker.core.entity_queues import EntityQueues
 from worker.core.event import Entity, Kind, Skipped
 from worker.core.letters import Letter, Letters
 from worker.core.outcome import UNKNOWN_VISIT, Outcome, Result
-from worker.core.owned_partition import OwnedPartition, OwnedPartitions, Partition
+from worker.core.owned_partitions import OwnedPartitions
 from worker.core.pause import Pause
 from worker.core.settling import SPARED, Settling
+from worker.core.state import Attempt, EntityQueue, OwnedPartition, Partition, QueuedEvent, Slot
 from worker.core.token_bucket import TokenBucket
 
 
@@ -38,9 +52,9 @@ class DeliveryQueue:
     rate: TokenBucket = field(default_factory=TokenBucket)
     counts: Counts = field(default_factory=Counts)
     calls: Calls = field(default_factory=Calls)
-    #: Until when (monotonic seconds) nobody else can have been given our partitions. Past it nothing starts.
+    #: No other member can own our partitions before this time (monotonic seconds). After it nothing starts.
     lease_until: float = float("inf")
-    #: How often partitions were asked back or went. What was committed before the last time says nothing any more.
+    #: Counts suspended, revoked and truncated partitions. A commit from before the last one proves nothing.
     handovers: int = 0
     _queues: EntityQueues = field(default_factory=EntityQueues)
     _owners: OwnedPartitions = field(default_factory=OwnedPartitions)
@@ -59,7 +73,7 @@ class DeliveryQueue:
         counted = f"{self.pending} pending, {self.in_flight} in flight, {len(self.owned)} partitions"
         return f"<DeliveryQueue: {counted}, circuit breakers {self.breakers!r}>"
 
-    # What comes in. Each of these says False, and does nothing, for a partition that is not owned.
+    # Records that come in. For a partition that is not owned these do nothing and return False.
 
     def add(
         self,
@@ -75,7 +89,7 @@ class DeliveryQueue:
         call_id: str | None = None,
         agent: str | None = None,
     ) -> bool:
-        """Puts an event into its entity's queue; a waiting older one of the same partition is replaced.
+        """Puts an event into its entity's queue. It collapses a waiting older one of the same partition.
 
         `size` is the record's, in bytes; `occurred_at` UNIX seconds; `age`: seconds since the record was written;
         `call_id` and `agent`: its link to a call.
@@ -109,7 +123,7 @@ class DeliveryQueue:
         return True
 
     def overtaken(self, partition: Partition, kind: Kind, events: int) -> bool:
-        """Counts events that a newer one of the same batch replaces: they need not come in to be collapsed.
+        """Counts events that a newer one of the same batch collapses: they need not be added.
 
         To be told before the newer one is added, which has a higher offset, so no commit can pass these.
         """
@@ -120,7 +134,7 @@ class DeliveryQueue:
         return True
 
     def skip(self, partition: Partition, offset: int, skipped: Skipped, now: float) -> bool:
-        """Counts a record with nothing to send. An emptied cart drops the older state of its entity."""
+        """Counts a record with nothing to send. An emptied cart collapses the waiting state of its entity."""
         owner = self._receive(partition, offset, now)
         if owner is None:
             return False
@@ -143,7 +157,7 @@ class DeliveryQueue:
         message: str,
         now: float,
     ) -> bool:
-        """Rejects a record that can't be sent: at once, or once its dead letter is acknowledged."""
+        """Rejects a record that can't be sent: at once, or after its dead letter is acknowledged."""
         owner = self._receive(partition, offset, now)
         if owner is None:
             return False
@@ -170,10 +184,10 @@ class DeliveryQueue:
             self._catch_up(owner, now)
         return given_up
 
-    # What goes out.
+    # Attempts.
 
     def take(self, now: float) -> Attempt | None:
-        """The next request to make, if one is due and nothing forbids it."""
+        """The next attempt, if one is due and nothing forbids a start."""
         if now < self.pause.until or now > self._last_start or now >= self.lease_until:
             return None
         breaker, queue, breakers = None, None, self.breakers
@@ -189,7 +203,7 @@ class DeliveryQueue:
         return self._queues.start(queue, now, breaker, breakers.answers)
 
     def wake_at(self, now: float) -> float | None:
-        """When `take` may have something, unless something else happens before; None: only if it does."""
+        """The earliest time at which `take` may return an attempt without another call in between; None: never."""
         if now > self._last_start or now >= self.lease_until:
             return None
         due = self._queues.next_due(self.breakers.closed)
@@ -203,7 +217,10 @@ class DeliveryQueue:
         return None if due is None else max(now, due, self.pause.until, self.rate.next_at(now))
 
     def settle(self, attempt: Attempt, outcome: Outcome, now: float) -> SettleResult:
-        """Finishes a delivery, or plans its next attempt. An outcome under a former assignment settles nothing."""
+        """Settles the event of an attempt, or schedules its next one. Call it exactly once for each attempt.
+
+        An outcome for a former assignment settles nothing.
+        """
         queue, breaker = self._queues[attempt.entity], attempt.breaker
         self._queues.finish(queue)
         self._note(queue, attempt, outcome, now)
@@ -211,7 +228,7 @@ class DeliveryQueue:
         spared = breaker is not None and self.breakers.spares(attempt.entity.kind, outcome, own_fault=own_fault)
         came = replace(outcome, result=Result.RETRYABLE, reason=SPARED) if spared else outcome
         settled = self._settling.conclude(queue, attempt, came, now)
-        self._queues.go_on(queue, now)
+        self._queues.schedule_or_remove(queue, now)
         changes = self.breakers.observe(
             attempt.entity,
             outcome,
@@ -226,7 +243,7 @@ class DeliveryQueue:
         return replace(settled, changes=changes) if changes else settled
 
     def letter_written(self, letter: Letter) -> None:
-        """The dead letter is acknowledged: its event is settled, unless it is somebody else's by now."""
+        """The dead letter is acknowledged. Its event is settled, unless its partition was revoked meanwhile."""
         self._settling.letter_written(letter)
 
     # Partitions.
@@ -237,34 +254,34 @@ class DeliveryQueue:
 
     @property
     def assignment(self) -> int:
-        """Changes whenever a partition comes or goes."""
+        """Changes when a partition is assigned or revoked."""
         return self._owners.version
 
     def without_position(self) -> list[Partition]:
-        """Partitions of which the next offset to read is not known yet."""
+        """Partitions whose position is not known yet."""
         return [owner.partition for owner in self._owners.active if owner.position is None]
 
     def without_end(self) -> bool:
-        """Whether the end of a partition that catches up is not known yet."""
+        """Whether a partition catches up whose end offset is not known yet."""
         return any(owner.end is None for owner in self._owners.active)
 
     def assign(self, partitions: Iterable[Partition], now: float) -> list[Partition]:
-        """Takes up partitions; those that are owned already go on with what they have. Returns the new ones."""
+        """Assigns partitions. Those that are owned already keep their events. Returns the new ones."""
         new = []
         for partition in partitions:
             if (owner := self._owners.get(partition)) is not None:
                 owner.suspended = False
                 if not (owner.dirty or owner.catching_up):
-                    owner.hold_back(now)
+                    owner.hold_back(now + CATCH_UP_AT_MOST)
                     self._owners.touch(owner)
                 self._unpark(owner, now)
             else:
-                self._owners.begin(partition, now)
+                self._owners.assign(partition, now)
                 new.append(partition)
         return new
 
     def suspend(self, partitions: Iterable[Partition]) -> None:
-        """Starts nothing more of these partitions: they are about to be revoked."""
+        """Starts no more requests of these partitions: they are about to be revoked."""
         self.handovers += 1
         for owner in self._owners.among(partitions):
             owner.suspended = True
@@ -277,65 +294,68 @@ class DeliveryQueue:
         )
 
     def release(self, partitions: Iterable[Partition], reason: str, now: float) -> int:
-        """Lets partitions go, unsettled events and all: their next owner reads them again. Returns how many."""
+        """Revokes partitions and forgets their unsettled events: the next owner reads them again. Returns how many."""
         self.handovers += 1
         partitions = list(partitions)
-        released = self._drop([one for partition in partitions for one in self._owners.end(partition)], reason, now)
+        released = self._drop([one for partition in partitions for one in self._owners.revoke(partition)], reason, now)
         for partition in partitions:
             self.calls.end(partition)
         self._queues.end_calls(self.calls.by_entity)
         return released
 
     def ambiguous(self, partitions: Iterable[Partition], now: float) -> set[Partition]:
-        """Those of which a request may still take effect after we have let them go: who is next must know."""
+        """Partitions with requests that may still be applied after the partition is revoked."""
         ambiguous = self._queues.ambiguous(now)
         owners = self._owners.among(partitions)
         return {owner.partition for owner in owners if owner.partition in ambiguous or now < owner.ambiguous_until}
 
     def found_dirty(self, partitions: Iterable[Partition], now: float) -> None:
-        """The former owner left these unclear: what is delivered soon is sent once more, as after a time-out."""
+        """The committed offsets of these carry the dirty marker: the previous owner's requests may still be applied.
+
+        Events that are delivered soon are confirmed, as after a time-out.
+        """
         for owner in self._owners.among(partitions):
             owner.ambiguous_until, owner.dirty = now + CONFIRM_AFTER, True
             self._owners.touch(owner)
             self._catch_up(owner, now)
 
     def set_end(self, partition: Partition, end: int, now: float) -> None:
-        """The partition's end when it was assigned: up to there it catches up."""
+        """The partition's end offset when it was assigned. The partition catches up to there."""
         owner = self._owners.get(partition)
         if owner is not None and owner.end is None:
             owner.end = end
             self._catch_up(owner, now)
 
     def blocked(self, partitions: Iterable[Partition], now: float) -> None:
-        """These can't be read on just now, so their events no longer wait for the partition's end."""
+        """These partitions can't be read now. Their events no longer wait for the end offset."""
         for owner in self._owners.among(partitions):
-            self._catch_up(owner, now, anyway=True)
+            self._catch_up(owner, now, skip_backlog=True)
 
     def tick(self, now: float) -> None:
-        """What time alone changes; to be called about once a second, and whenever much was added.
+        """Changes that time alone brings. To be called about once a second, and after large batches.
 
         While intake is paused a backlog can't be read to its end, so waiting for that would be waiting for nothing.
         """
         paused = self.full() is not None or self.letters.failing
         for owner in self._owners.active:
-            self._catch_up(owner, now, anyway=paused)
+            self._catch_up(owner, now, skip_backlog=paused)
         self._owners.forget_resting()
         self._queues.forget_late(now)
 
     def committable(self) -> dict[Partition, int]:
-        """Offsets to commit, with the note that requests may be under way. All below them is settled."""
+        """Offsets to commit with the dirty marker. All events below them are settled."""
         return self._owners.committable()
 
-    def unnoted(self) -> bool:
-        """Whether a commit is urgent: until it is acknowledged nothing is sent of a partition."""
-        return self._owners.unnoted()
+    def awaits_dirty_marker(self) -> bool:
+        """Whether a partition waits for the commit of its dirty marker before it may send."""
+        return self._owners.awaits_dirty_marker()
 
     def uncommitted(self) -> int:
         """How many offsets were read and are not committed."""
         return self._owners.uncommitted()
 
     def last_committable(self, partitions: Iterable[Partition], now: float) -> dict[Partition, int]:
-        """Offsets to commit before these go: what has changed, or has a note that does not hold any more."""
+        """The last offsets of these partitions: changed ones, and those whose dirty marker is to be cleared."""
         going = set(partitions)
         ambiguous = self.ambiguous(going, now)
         owners = self._owners.among(going)
@@ -349,15 +369,15 @@ class DeliveryQueue:
     def committed(
         self, offsets: Mapping[Partition, int], now: float, ambiguous: Collection[Partition] | None = None
     ) -> None:
-        """The broker acknowledged these, with the note at those that are `ambiguous`; None: at all of them."""
+        """The broker acknowledged these offsets, with the dirty marker for those in `ambiguous`; None: for all."""
         for owner in self._owners.among(offsets):
             owner.committed = offsets[owner.partition]
             owner.dirty = ambiguous is None or owner.partition in ambiguous
             self._owners.touch(owner)
-            self._catch_up(owner, now, anyway=self._draining)
+            self._catch_up(owner, now, skip_backlog=self._draining)
 
     def doubt(self, partitions: Iterable[Partition]) -> None:
-        """Nobody knows whether the last commit of these arrived: their note is to be written again."""
+        """The commit of these may or may not have arrived: their dirty marker must be committed again."""
         for owner in self._owners.among(partitions):
             owner.dirty = False
             self._owners.touch(owner)
@@ -370,12 +390,12 @@ class DeliveryQueue:
 
     @property
     def pending_bytes(self) -> int:
-        """What unsettled events take in memory, about."""
+        """Approximate memory held by unsettled events, in bytes."""
         return self._settling.pending_bytes
 
     @property
     def pending(self) -> int:
-        """Entities with anything unsettled, those in flight included, and rejected events that await their letter."""
+        """Entities with unsettled events, plus rejected events that await their dead letter."""
         return len(self._queues) + len(self.letters)
 
     @property
@@ -384,7 +404,7 @@ class DeliveryQueue:
         return self._owners.unsettled()
 
     def full(self) -> str | None:
-        """The bound that is reached, by the name under which it is counted; None: there is room."""
+        """The bound that is reached, by its name in the metrics; None: there is room."""
         if self.pending == 0:
             return None
         if self.pending >= self.config.max_pending:
@@ -396,14 +416,14 @@ class DeliveryQueue:
         return self._owners.oldest_read_at()
 
     def oldest_start(self) -> float | None:
-        """When the request that is under way for longest started (monotonic seconds)."""
+        """When the oldest request in flight started (monotonic seconds)."""
         return min((queue.tried_at for queue in self._queues.in_flight if queue.tried_at is not None), default=None)
 
     def drain(self, now: float, last_start: float) -> None:
-        """From now on nothing waits for a window or a backlog, and nothing starts after `last_start`."""
+        """Ends all waiting for windows and backlogs. Nothing starts after `last_start`."""
         self._draining, self._last_start = True, last_start
         for owner in self.owned.values():
-            self._catch_up(owner, now, anyway=True)
+            self._catch_up(owner, now, skip_backlog=True)
         self._queues.waive_windows(now)
 
     def drained(self, now: float) -> bool:
@@ -417,7 +437,7 @@ class DeliveryQueue:
         wake_at = self.wake_at(now)
         return wake_at is None or wake_at > self._last_start
 
-    # Inside.
+    # Internal.
 
     def _receive(self, partition: Partition, offset: int, now: float) -> OwnedPartition | None:
         owner = self._owners.get(partition)
@@ -430,12 +450,12 @@ class DeliveryQueue:
         return owner
 
     def _cut(self, owner: OwnedPartition, end: int, now: float) -> OwnedPartition:
-        """The log is another one, or has lost its end (topic recreated, brokers that elected a leader without it).
+        """The log was truncated or replaced (topic recreated, unclean leader election).
 
         What we hold from there on is void. What is below is still to be sent, as nobody will read it again.
         """
         self.handovers += 1
-        new, gone = self._owners.cut(owner, end, now)
+        new, gone = self._owners.truncate(owner, end, now)
         self._drop(gone, "lost", now)
         for event in gone:
             self._settling.let_go(event, new)
@@ -452,7 +472,7 @@ class DeliveryQueue:
         return len(events)
 
     def _awaits_notes(self, now: float) -> bool:
-        """Whether something may start yet, as soon as its note is written."""
+        """Whether an event may still start once its partition's dirty marker is committed."""
         if now > self._last_start or now >= self.lease_until:
             return False
         blocked_queues = (
@@ -461,7 +481,7 @@ class DeliveryQueue:
         return any(queue.entity.kind in self.breakers.closed for queue in blocked_queues)
 
     def _probe(self, now: float) -> tuple[CircuitBreaker | None, EntityQueue | None]:
-        """A breaker whose probe is due, and the queue that it is sent for."""
+        """A breaker whose probe is due, and the entity's queue to probe with."""
         for breaker in [] if self._draining else self.breakers.open():
             if breaker.may_probe(now):
                 queue = self._queues.to_probe(breaker, now)
@@ -471,7 +491,7 @@ class DeliveryQueue:
         return None, None
 
     def _plan_probe(self, breaker: CircuitBreaker, outcome: Outcome, now: float) -> None:
-        """A probe is over, and did not close its breaker."""
+        """Schedules the next probe after one that did not close the breaker."""
         if outcome.reason == "http_429":
             breaker.put_off(now)
         elif outcome.asked:
@@ -482,13 +502,13 @@ class DeliveryQueue:
         for breaker in self.breakers.open():
             breaker.hurry(now)
 
-    def _catch_up(self, owner: OwnedPartition, now: float, *, anyway: bool = False) -> None:
-        if owner.catching_up and owner.caught_up(now, anyway=anyway):
+    def _catch_up(self, owner: OwnedPartition, now: float, *, skip_backlog: bool = False) -> None:
+        if owner.catching_up and owner.caught_up(now, skip_backlog=skip_backlog):
             owner.catching_up = False
             self._unpark(owner, now)
 
     def _replace(self, queue: EntityQueue, slot: Slot, event: QueuedEvent) -> None:
-        """The newer event takes the waiting one's place, in the queue and in time."""
+        """The newer event takes the slot of the waiting one and keeps its due time."""
         now, on_call = event.read_at, event.read_at < queue.on_call_until
         if slot.confirming and slot.consecutive_failures == 0:
             slot.due, slot.not_before = now + (self._call_window if on_call else self.config.window), 0.0
@@ -503,7 +523,7 @@ class DeliveryQueue:
         return min(self.config.call_window, self.config.window)
 
     def _link(self, event: QueuedEvent, call_id: str | None, agent: str | None, now: float) -> None:
-        """The event's record links its entity to a call, which it may be on still."""
+        """The record links its entity to a call. The call may still be going on."""
         event.link = link(call_id, agent, event.offset, event.written_at)
         if event.link is not None and event.entity is not None:
             event.size += event.link.size(event.offset)
@@ -515,13 +535,13 @@ class DeliveryQueue:
             self._queues.on_call(queue, call[0], now + self._call_window)
 
     def _look_for_two_partitions(self, queue: EntityQueue, owner: OwnedPartition) -> None:
-        """Its states are sent in the order in which they are due, and not as they were produced."""
+        """States of an entity in two partitions are sent in due order, which may not be the order of production."""
         if queue.in_another_partition(owner):
             queue.in_two_partitions = True
             self.counts.in_two_partitions[owner.partition.topic] += 1
 
     def _empty(self, entity: Entity, owner: OwnedPartition, now: float) -> None:
-        """What waits of the partition goes, but for a confirmation; what is in flight is not retried."""
+        """Collapses the partition's waiting event, except a confirmation. A request in flight is not retried."""
         queue = self._queues.get(entity)
         if queue is None:
             return
@@ -532,10 +552,10 @@ class DeliveryQueue:
             queue.waiting.remove(slot)
             self._settling.collapse(queue, slot.event)
             if flying is None:
-                self._queues.go_on(queue, now)
+                self._queues.schedule_or_remove(queue, now)
 
     def _note(self, queue: EntityQueue, attempt: Attempt, outcome: Outcome, now: float) -> None:
-        """What an outcome means beyond its own event."""
+        """Records what an outcome says about more than its own event."""
         if not outcome.asked:
             return
         self.counts.requests[attempt.entity.kind, outcome.result] += 1
@@ -548,7 +568,7 @@ class DeliveryQueue:
 
 
 def _is_own_fault(attempt: Attempt, outcome: Outcome, now: float) -> bool:
-    """Whether a rejection belongs to its event, and says nothing of others: its visit is long over.
+    """Whether a rejection is caused by its own event: the visit is over long since.
 
     An order may be changed long after the visit; of a cart this is true where the record is old.
     """

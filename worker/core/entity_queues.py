@@ -1,4 +1,4 @@
-"""All queues: which one is due when, which are in flight, which a partition holds back."""
+"""The queues of all entities: which one is due next, which are in flight, which a partition blocks."""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -7,22 +7,21 @@ from typing import Final
 from worker.core.calls import IN_A_ROW
 from worker.core.circuit_breaker import KINDS, CircuitBreaker
 from worker.core.delivery_config import CONFIRM_AFTER
-from worker.core.entity_queue import Attempt, EntityQueue, QueuedEvent, RecordId
 from worker.core.event import Entity, Kind
 from worker.core.large import LargeEvents
-from worker.core.owned_partition import OwnedPartition
 from worker.core.schedule import Schedule
+from worker.core.state import Attempt, EntityQueue, OwnedPartition, QueuedEvent, RecordId
 
 
 @dataclass(slots=True)
 class EntityQueues:
-    """A queue exists while its entity has anything waiting or in flight.
+    """A queue exists while its entity has an event waiting or in flight.
 
-    Of a queue that closes with suspects, these are remembered for as long as they may still land: a state that comes
-    within that time has overtaken them.
+    The ambiguous records of a queue that ends are kept for as long as their requests may still be applied (`_late`): a
+    state that arrives within that time must be confirmed.
 
-    Queues of entities on a call (`urgent`: how many there are) have schedules of their own, which go first.
-    `_row`: how many of them started in a row while another was due.
+    Queues of entities on a call have schedules of their own, which go first. `urgent`: how many such queues there are.
+    `_row`: how many of them started in a row while another queue was due.
     """
 
     large: LargeEvents = field(default_factory=LargeEvents)
@@ -45,7 +44,7 @@ class EntityQueues:
         return self._queues[entity]
 
     def get(self, entity: Entity) -> EntityQueue | None:
-        """The entity's queue, if anything of it waits or is in flight."""
+        """The entity's queue, if it has an event waiting or in flight."""
         return self._queues.get(entity)
 
     def entities(self) -> Collection[Entity]:
@@ -55,7 +54,7 @@ class EntityQueues:
         return any(self._number[kind] for kind in kinds)
 
     def of(self, entity: Entity, now: float) -> EntityQueue:
-        """The entity's queue, opened if need be."""
+        """The entity's queue, made if need be."""
         queue = self._queues.get(entity)
         if queue is None:
             queue = self._queues[entity] = EntityQueue(entity)
@@ -66,7 +65,7 @@ class EntityQueues:
         return queue
 
     def schedule(self, queue: EntityQueue) -> None:
-        """Schedules a queue by the head of its queue, or parks it with the partition that holds it back."""
+        """Schedules a queue by its first event, or adds it to the blocked queues of that event's partition."""
         if queue.in_flight is not None:
             return
         slot, schedule = queue.waiting[0], (self._urgent if queue.urgent else self._schedules)[queue.entity.kind]
@@ -77,12 +76,12 @@ class EntityQueues:
             schedule.put(queue, slot.due)
 
     def reschedule(self, queue: EntityQueue) -> None:
-        """The head's time has changed."""
+        """Schedules a queue anew after its first event's due time has changed."""
         if queue.token:
             (self._urgent if queue.urgent else self._schedules)[queue.entity.kind].put(queue, queue.waiting[0].due)
 
     def on_call(self, queue: EntityQueue, until: float, due: float) -> None:
-        """The entity is on a call, until then: what waits for its window is due at `due`, if not sooner."""
+        """The entity is on a call until then. Events that wait for their window are due at `due` at the latest."""
         queue.on_call_until = until
         for slot in queue.waiting:
             if slot.consecutive_failures == 0 and not slot.confirming:
@@ -90,7 +89,7 @@ class EntityQueues:
         self._move(queue, urgent=True)
 
     def end_calls(self, left: Collection[Entity]) -> None:
-        """Only these are on a call as far as is known."""
+        """No entities but these are on a call any more."""
         for queue in self._queues.values() if self.urgent else ():
             if queue.urgent and queue.entity not in left:
                 queue.on_call_until = float("-inf")
@@ -106,7 +105,7 @@ class EntityQueues:
             (self._urgent if urgent else self._schedules)[queue.entity.kind].put(queue, queue.waiting[0].due)
 
     def unblock(self, owner: OwnedPartition) -> None:
-        """What the partition held back may go, unless it holds it back for another reason."""
+        """Schedules the queues that the partition blocked, unless it still blocks them for another reason."""
         if owner.held:
             return
         blocked_queues, owner.blocked_queues = owner.blocked_queues, {}
@@ -115,7 +114,7 @@ class EntityQueues:
                 self.schedule(queue)
 
     def due(self, now: float, kinds: tuple[Kind, ...]) -> EntityQueue | None:
-        """The queue of these kinds that goes next: one on a call, unless it is another's turn.
+        """The queue of these kinds that starts next: one on a call, unless it is the turn of the others.
 
         No capacity is kept for calls, and while others are due at least one of any four that start is one of these.
         """
@@ -150,7 +149,7 @@ class EntityQueues:
         return None
 
     def next_due(self, kinds: tuple[Kind, ...]) -> float | None:
-        """When the first queue of these kinds is due; it may turn out to be held back by then."""
+        """When the first queue of these kinds is due. It may be blocked by then."""
         due = None
         for kind in kinds:  # no comprehension: this runs for every record, and a call costs more than all else here
             first = self._schedules[kind].first()
@@ -204,7 +203,7 @@ class EntityQueues:
         return Attempt(slot.event, queue.entity, slot, breaker, slot.confirming, now, answers)
 
     def finish(self, queue: EntityQueue) -> None:
-        """The queue's request is over, which may make room for large ones."""
+        """The queue's request has ended, which may make room for large events."""
         if queue.in_flight is not None:
             for other in self.large.finish(queue.in_flight.event.size):
                 if other.waiting:
@@ -212,8 +211,8 @@ class EntityQueues:
         queue.in_flight = None
         self.in_flight.discard(queue)
 
-    def go_on(self, queue: EntityQueue, now: float) -> None:
-        """What comes next in a queue with nothing in flight: its next event, or its end."""
+    def schedule_or_remove(self, queue: EntityQueue, now: float) -> None:
+        """Schedules a queue that has nothing in flight, or removes it if nothing waits."""
         if queue.waiting:
             self.schedule(queue)
             return
@@ -225,7 +224,7 @@ class EntityQueues:
         self._number[queue.entity.kind] -= 1
 
     def hold(self, owner: OwnedPartition) -> None:
-        """Parks what waits of an assignment that holds it back from now on."""
+        """Blocks the queues of a partition that is held from now on."""
         for event in owner.unsettled.values():
             queue = self._queues.get(event.entity) if event.entity is not None else None
             if queue is not None and queue.waiting:
@@ -239,10 +238,10 @@ class EntityQueues:
             return
         queue.waiting.remove(slot)
         if queue.in_flight is None:
-            self.go_on(queue, now)
+            self.schedule_or_remove(queue, now)
 
     def ambiguous(self, now: float) -> set[tuple[str, int]]:
-        """Topics and partitions of requests that are under way, or were given up and may still take effect."""
+        """Topics and partitions of requests that are in flight, or were given up and may still be applied."""
         late = (ambiguous_records for until, ambiguous_records in self._late.values() if now < until)
         given_up = [*(queue.ambiguous_records for queue in self._queues.values()), *late]
         under_way = {queue.in_flight.event.owner.partition for queue in self.in_flight if queue.in_flight is not None}
@@ -253,7 +252,7 @@ class EntityQueues:
             del self._late[entity]
 
     def waive_windows(self, now: float) -> None:
-        """Makes due what waits for its window only, not for a retry or a confirmation."""
+        """Makes events due that wait for their window only, not for a retry or a confirmation."""
         for queue in self._queues.values():
             for slot in queue.waiting:
                 if slot.consecutive_failures == 0 and not slot.confirming:

@@ -8,7 +8,7 @@ flight at most: an ordinary cart finds room, however many large ones wait.
 from dataclasses import dataclass, field
 from typing import Final
 
-from worker.core.entity_queue import EntityQueue
+from worker.core.state import EntityQueue
 
 #: From this size on (bytes) an event is large.
 LARGE: Final = 64 * 1024

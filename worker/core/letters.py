@@ -4,8 +4,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from worker.core.entity_queue import QueuedEvent
 from worker.core.event import Kind
+from worker.core.state import QueuedEvent
 
 
 @dataclass(slots=True, eq=False)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 
-from worker.core.entity_queue import EntityQueue
+from worker.core.state import EntityQueue
 
 #: Below this many stale entries a clean-up is not worth its time.
 _STALE_ENTRIES = 1000

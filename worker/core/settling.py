@@ -1,7 +1,6 @@
-"""What becomes of an event once it was tried, or need not be: settled, replaced, or tried again later.
+"""What becomes of an event: settled, collapsed, or tried again later.
 
-Rules: the event contract's section on delivery, attempts and the confirming resend. The delivery queue asks, and moves the
-queues.
+Rules: the event contract's section on delivery, attempts and the confirming resend.
 """
 
 from dataclasses import dataclass, field
@@ -18,11 +17,10 @@ from worker.core.delivery_config import (
     DeliveryConfig,
     SettleResult,
 )
-from worker.core.entity_queue import Attempt, EntityQueue, QueuedEvent, Slot
 from worker.core.event import Kind
 from worker.core.letters import Letter, Letters
 from worker.core.outcome import Outcome, Result
-from worker.core.owned_partition import OwnedPartition
+from worker.core.state import Attempt, EntityQueue, OwnedPartition, QueuedEvent, Slot
 
 #: The reason under which a probe is tried again although it was rejected: everything of its kind is.
 SPARED: Final = "rejections"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from worker.core.owned_partition import Partition
+from worker.core.state import Partition
 from worker.engine.poll_status import PollStatus
 from worker.engine.shared_queue import SharedQueue
 from worker.ports import Consumer, UnavailableError
@@ -36,7 +36,7 @@ class Commits:
         if self._asked_at is not None and now - self._asked_at < ANSWER_WITHIN:
             return
         with self.queue.locked() as deliveries:
-            urgent = deliveries.unnoted() and now >= self._failed_at + INTERVAL
+            urgent = deliveries.awaits_dirty_marker() and now >= self._failed_at + INTERVAL
             if now < self._next and not urgent:
                 return
             offsets, handovers = deliveries.committable(), deliveries.handovers

@@ -12,7 +12,7 @@ from worker.core.batch import collapse
 from worker.core.calls import CallShare
 from worker.core.delivery_queue import DeliveryQueue
 from worker.core.event import Event, Invalid, Skipped
-from worker.core.owned_partition import Partition
+from worker.core.state import Partition
 from worker.engine.backfill import Backfill
 from worker.engine.commits import Commits
 from worker.engine.notices import Notices, debug

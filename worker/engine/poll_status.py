@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from worker.core.owned_partition import Partition
+from worker.core.state import Partition
 from worker.ports import LogEnd, Membership, TooLarge
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 
 import structlog
 
-from worker.core.owned_partition import Partition
+from worker.core.state import Partition
 from worker.engine.shared_queue import SharedQueue
 
 log = structlog.get_logger(__name__)

@@ -14,8 +14,8 @@ import structlog
 
 from worker.core.circuit_breaker import Change, TripReason
 from worker.core.delivery_config import SettleResult
-from worker.core.entity_queue import Attempt
 from worker.core.outcome import Outcome, Result
+from worker.core.state import Attempt
 from worker.ports import Warn
 
 log = structlog.get_logger(__name__)

@@ -18,10 +18,10 @@ import structlog
 import uvloop
 
 from worker.core.delivery_config import SettleResult
-from worker.core.entity_queue import Attempt
 from worker.core.large import LARGE
 from worker.core.letters import Letter
 from worker.core.outcome import Outcome, Result
+from worker.core.state import Attempt
 from worker.engine.dead_letter_writer import DeadLetterWriter
 from worker.engine.reporting import Reporter, where
 from worker.engine.shared_queue import SharedQueue

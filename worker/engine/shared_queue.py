@@ -11,9 +11,9 @@ from typing import Final, NamedTuple
 
 from worker.core.delivery_config import SettleResult
 from worker.core.delivery_queue import DeliveryQueue
-from worker.core.entity_queue import Attempt
 from worker.core.letters import Letter
 from worker.core.outcome import Outcome
+from worker.core.state import Attempt
 
 #: Nobody holds the lock for so long (s). Whoever watches or ends the worker waits no longer: it would hang as well.
 LOCKED_AT_MOST: Final = 1.0

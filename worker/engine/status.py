@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from worker.core.circuit_breaker import KINDS
 from worker.core.delivery_queue import DeliveryQueue
-from worker.core.owned_partition import Partition
+from worker.core.state import Partition
 from worker.engine.poll_status import PollStatus
 from worker.engine.shared_queue import SharedQueue
 from worker.ports import Health, Membership, PartitionState, Snapshot

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.adapters.kafka.admin import Admin, Noted
-from worker.core.owned_partition import Partition
+from worker.core.state import Partition
 from worker.ops.dlq.letter import RecordPosition
 from worker.ops.dlq.memory import LONGEST_NOTE, Memory, decode_note, encode_note, fitting_note
 

@@ -1,7 +1,7 @@
 """A live replay hands on links to calls within its range, as the worker does where it collapses."""
 
-from worker.core.entity_queue import RecordPosition
 from worker.core.event import Entity
+from worker.core.state import RecordPosition
 from worker.ops.replay.links import Links
 from worker.ops.replay.newest import Newest
 from worker.ops.replay.range_scan import State

@@ -3,8 +3,8 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.core.entity_queue import RecordPosition
 from worker.core.event import Entity
+from worker.core.state import RecordPosition
 from worker.ops.replay.newest import Newest
 from worker.ops.replay.range_scan import State
 

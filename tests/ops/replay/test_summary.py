@@ -2,7 +2,7 @@
 
 import pytest
 
-from worker.core.owned_partition import Partition
+from worker.core.state import Partition
 from worker.ops.replay.alongside import Report
 from worker.ops.replay.offset_range import OffsetRange
 from worker.ops.replay.summary import show

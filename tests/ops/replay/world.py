@@ -10,10 +10,9 @@ from random import Random
 
 from worker.core.delivery_config import CONFIRM_AFTER, DeliveryConfig
 from worker.core.delivery_queue import DeliveryQueue
-from worker.core.entity_queue import Attempt, RecordPosition
 from worker.core.event import Entity, Event, Skipped
 from worker.core.outcome import DELIVERED, Outcome, Result, timed_out
-from worker.core.owned_partition import Partition
+from worker.core.state import Attempt, Partition, RecordPosition
 from worker.ops.replay.dispatch import Answer
 from worker.ops.replay.range_scan import Refusal, State
 from worker.ops.replay.reading import Found

@@ -18,7 +18,7 @@ from worker.adapters.kafka.connection import connect, mapped
 from worker.adapters.kafka.listener import Listener, offsets_to_commit
 from worker.adapters.kafka.log_ends import LogEnds
 from worker.adapters.kafka.membership import Heard, read_notes, wait_for_heartbeats, watch_joins
-from worker.core.owned_partition import Partition
+from worker.core.state import Partition
 from worker.ports import FatalError, LogEnd, Membership, Rebalance, Record, TooLarge, UnavailableError
 from worker.settings import Kafka
 

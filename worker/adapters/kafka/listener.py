@@ -8,7 +8,7 @@ from kafka import AsyncConsumerRebalanceListener
 from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
-from worker.core.owned_partition import Partition
+from worker.core.state import Partition
 from worker.ports import Rebalance, UnavailableError
 
 #: Committed beside an offset: requests of who committed it may be under way, or still take effect. It stands there

@@ -11,7 +11,7 @@ from typing import Any
 from kafka.structs import TopicPartition
 
 from worker.adapters.kafka.listener import UNCLEAR
-from worker.core.owned_partition import Partition
+from worker.core.state import Partition
 from worker.ports import Rebalance
 
 #: What a poll waits at least, if it finds nothing (s).

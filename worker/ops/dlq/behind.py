@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from worker.adapters.kafka.writer import NewRecord, NotWritten, Writer
-from worker.core.owned_partition import Partition
+from worker.core.state import Partition
 from worker.ops.dlq.later import Later
 from worker.ops.dlq.letter import RecordPosition
 from worker.ops.dlq.plan import Fate, Step

@@ -8,7 +8,7 @@ from worker.adapters.kafka.dead_letters import LONGEST_ID
 from worker.adapters.kafka.reader import Reader
 from worker.adapters.kafka.writer import NewRecord
 from worker.core.event import Invalid, Skipped
-from worker.core.owned_partition import Partition
+from worker.core.state import Partition
 from worker.formats import ReadConfig, read
 from worker.ops.dlq.copies import copy_of, fingerprint, is_of
 from worker.ops.dlq.letter import DeadLetter, RecordPosition

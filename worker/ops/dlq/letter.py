@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple, Self
 
-from worker.core.owned_partition import Partition
+from worker.core.state import Partition
 from worker.ports import Record
 
 PREFIX = "dlq."

@@ -12,7 +12,7 @@ from base64 import b85decode, b85encode
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from worker.adapters.kafka.admin import Admin, Noted
-from worker.core.owned_partition import Partition
+from worker.core.state import Partition
 from worker.ops.dlq.letter import RecordPosition
 from worker.ops.terminal import CommandError
 

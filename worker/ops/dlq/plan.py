@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from worker.core.owned_partition import Partition
+from worker.core.state import Partition
 from worker.ops.dlq.later import Later
 from worker.ops.dlq.letter import DeadLetter, RecordPosition, instant
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from worker.adapters.kafka.admin import Admin, open_admin
 from worker.adapters.kafka.reader import Reader
 from worker.adapters.kafka.writer import NewRecord, NotWritten, Writer
-from worker.core.owned_partition import Partition
+from worker.core.state import Partition
 from worker.formats import ReadConfig
 from worker.ops.dlq.behind import Behind, hidden
 from worker.ops.dlq.copies import copy_of, is_of

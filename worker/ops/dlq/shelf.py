@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from worker.adapters.kafka.admin import Admin
 from worker.adapters.kafka.reader import Reader
-from worker.core.owned_partition import Partition
+from worker.core.state import Partition
 from worker.ops.dlq.letter import DeadLetter, RecordPosition
 from worker.ops.terminal import CommandError, progress
 from worker.ports import Record

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from worker.core.event import Entity
-from worker.core.owned_partition import Partition
+from worker.core.state import Partition
 from worker.ops.replay.dispatch import Dispatch
 from worker.ops.replay.progress import Progress
 from worker.ops.replay.range_scan import RangeScan, Refusal, State, entity_of

@@ -1,4 +1,4 @@
-"""Sends what a replay hands out, by the worker's own parts: delivery queue, gate, retries, rate, sending loop."""
+"""Sends what a replay hands out, by the worker's own parts: delivery queue, circuit breakers, retries, rate limit, sending loop."""
 
 import threading
 import time
@@ -13,10 +13,10 @@ from worker.adapters.http import CartApi
 from worker.adapters.logs import RateLimited
 from worker.core.delivery_config import DeliveryConfig
 from worker.core.delivery_queue import DeliveryQueue
-from worker.core.entity_queue import Attempt
 from worker.core.event import Entity
 from worker.core.large import at_once
 from worker.core.outcome import Outcome
+from worker.core.state import Attempt
 from worker.engine.retry import delays
 from worker.engine.sender import Sender
 from worker.engine.shared_queue import SharedQueue, Turn
@@ -46,8 +46,8 @@ class Dispatch:
 
     def __init__(self, settings: Settings, per_second: float) -> None:
         optico, own = settings.optico, settings.worker
-        # A dead letter is the delivery queue's way to give an event up; here it is listed, and nobody writes it. So a rejection
-        # loses nothing, and mass rejection needs no circuit breaker: the user sees it, and ends with a list.
+        # The delivery queue gives an event up as a dead letter. Here it is listed and not written, so a rejection loses
+        # nothing, and mass rejection needs no circuit breaker: the user sees it, and ends with a list.
         large = at_once(optico.max_concurrency)
         rules = DeliveryConfig(
             delays(),

@@ -9,8 +9,8 @@ from array import array
 from binascii import crc32
 from typing import Final
 
-from worker.core.entity_queue import RecordPosition
 from worker.core.event import Entity
+from worker.core.state import RecordPosition
 
 _SHARDS: Final = 256
 _SMALLEST: Final = 16

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from worker.adapters.kafka.admin import Admin
-from worker.core.owned_partition import Partition
+from worker.core.state import Partition
 from worker.ops.replay.log import Selection, UsageError, locate, logs, select
 from worker.ops.replay.targets import Latest, Offsets, Place
 from worker.ops.transactions import held_up

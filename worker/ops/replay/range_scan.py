@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from worker.core.entity_queue import RecordPosition
 from worker.core.event import Entity, Event, Invalid, Skipped
+from worker.core.state import RecordPosition
 from worker.ops.replay.newest import Newest
 
 

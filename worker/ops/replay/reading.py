@@ -8,9 +8,8 @@ from typing import Protocol
 import structlog
 
 from worker.adapters.logs import RateLimited
-from worker.core.entity_queue import RecordPosition
 from worker.core.event import Entity, Event, Invalid, Skipped
-from worker.core.owned_partition import Partition
+from worker.core.state import Partition, RecordPosition
 from worker.formats import ReadConfig, read
 from worker.ops.replay.offset_range import OffsetRange
 from worker.ops.replay.range_scan import RangeScan, State, entity_of

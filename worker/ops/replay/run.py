@@ -15,7 +15,7 @@ from worker.adapters.allocator import give_large_blocks_back
 from worker.adapters.kafka.admin import open_admin
 from worker.adapters.kafka.replay import PartitionReader
 from worker.core.event import Entity
-from worker.core.owned_partition import Partition
+from worker.core.state import Partition
 from worker.ops.replay.alongside import Alongside, Report
 from worker.ops.replay.dispatch import Dispatch
 from worker.ops.replay.log import Selection

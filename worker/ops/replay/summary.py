@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from worker.core.owned_partition import Partition
+from worker.core.state import Partition
 from worker.ops.replay.alongside import Report
 from worker.ops.replay.offset_range import OffsetRange
 from worker.ops.replay.range_scan import Refusal

@@ -3,9 +3,8 @@
 from collections.abc import Iterable
 
 from worker.core.delivery_queue import DeliveryQueue
-from worker.core.entity_queue import RecordPosition
 from worker.core.event import Entity, Skipped
-from worker.core.owned_partition import Partition
+from worker.core.state import Partition, RecordPosition
 from worker.ops.replay.range_scan import Refusal, State
 
 _OWN = Partition("replay", 0)
