@@ -83,9 +83,10 @@ class Outcome:
 DELIVERED: Final = Outcome(Result.DELIVERED)
 
 
-def timed_out() -> Outcome:
-    """The deadline passed. Whether the request had been written by then, nobody can tell."""
-    return Outcome(Result.RETRYABLE, "timeout", "no answer within the deadline", ambiguous=True)
+def timed_out(*, written: bool = True) -> Outcome:
+    """The deadline passed. `written`: the request, or a part of it, may have left by then."""
+    message = "no answer within the deadline" if written else "no connection within the deadline"
+    return Outcome(Result.RETRYABLE, "timeout", message, ambiguous=written)
 
 
 def connection_failed(message: str, *, written: bool) -> Outcome:
