@@ -1,8 +1,10 @@
 """What no well-behaved server, network or proxy does is an outcome for the HTTP client, and leaves nothing over."""
 
 import asyncio
+import os
 import socket
 import ssl
+import struct
 import threading
 from base64 import b64encode
 from collections.abc import Callable
@@ -67,6 +69,35 @@ def test_a_connection_that_is_closed_as_soon_as_it_is_open_is_a_failed_one(
         with BlockingApi(url, timeout=5, ca_file=certificates.ca) as api:
             for _ in range(100):
                 assert api.post(PATH, BODY).result is Result.RETRYABLE
+
+
+def test_a_handshake_that_fails_closes_no_descriptor_of_others() -> None:
+    """The loop closes what it was given; a second time would hit whoever has that number by then, as Kafka's client."""
+    failures: list[OSError] = []
+    done = threading.Event()
+
+    def others() -> None:
+        while not done.is_set():
+            try:
+                one, other = socket.socketpair()
+                with one, other:
+                    done.wait(0.0005)
+                    os.fstat(one.fileno())
+                    os.fstat(other.fileno())
+            except OSError as error:
+                failures.append(error)
+
+    def reset(peer: socket.socket) -> None:
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    thread = threading.Thread(target=others)
+    with serving(reset) as server, BlockingApi(server.url.replace("http", "https"), timeout=5) as api:
+        thread.start()
+        outcomes = [api.post(PATH, BODY) for _ in range(500)]
+        done.set()
+        thread.join(10)
+    assert {failed(outcome) for outcome in outcomes} == {("connection", False)}
+    assert failures == []
 
 
 @pytest.mark.parametrize("after", [b"x", ACCEPTED])
