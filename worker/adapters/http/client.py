@@ -4,7 +4,6 @@ import asyncio
 import os
 import ssl
 from bisect import bisect_right
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -65,35 +64,26 @@ class HttpClient:
 
     async def exchange(self, head: bytes, body: bytes = b"") -> Answer:
         """Raises ExchangeFailed. Where a server has closed a connection meanwhile, the next one is taken."""
-        now = asyncio.get_running_loop().time()
-        until = now + self._timeout
-        message = b"%b%d\r\n\r\n" % (head, len(body))
-        while (kept := self._take(now)) is not None:
-            with suppress(NothingWrittenError):
-                return await self._on(kept, until, message, body)
-        return await self._on(await self._dial(until), until, message, body)
-
-    async def _on(self, connection: Connection, until: float, head: bytes, body: bytes) -> Answer:
-        """Raises ExchangeFailed, and NothingWrittenError on a connection that was kept."""
         loop = asyncio.get_running_loop()
-        answer = connection.request(head, body)
-        timer = loop.call_at(until, _expire, answer)
-        try:
-            return await answer
-        except (OSError, BadAnswerError) as error:
-            nothing_written, timed_out = isinstance(error, NothingWrittenError), isinstance(error, TimeoutError)
-            if connection.kept:
-                if nothing_written:
-                    raise
-                if connection.unheard and not timed_out:
-                    self._careful_until = loop.time() + _CAREFUL_FOR
-            raise ExchangeFailed(describe(error), written=not nothing_written, timed_out=timed_out) from error
-        finally:
-            timer.cancel()
-            if answer.done() and connection.reusable:
-                self._keep(connection, loop.time())
-            else:
-                connection.abort()
+        now = loop.time()
+        until = now + self._timeout
+        head = b"%b%d\r\n\r\n" % (head, len(body))
+        while True:
+            connection = self._take(now) or await self._dial(until)
+            answer = connection.request(head, body)
+            timer = loop.call_at(until, _expire, answer)
+            try:
+                return await answer
+            except (OSError, BadAnswerError) as error:
+                if connection.kept and isinstance(error, NothingWrittenError):
+                    continue
+                raise self._failure(connection, error, loop.time()) from error
+            finally:
+                timer.cancel()
+                if answer.done() and connection.reusable:
+                    self._keep(connection, loop.time())
+                else:
+                    connection.abort()
 
     async def close(self) -> None:
         """Closes the connections that are kept; those in use end with their exchanges."""
@@ -127,6 +117,12 @@ class HttpClient:
             connection.abort()
         del self._idle[:old]
         self._sweep = loop.call_later(self._idle[0].used - before, self._close_idle) if self._idle else None
+
+    def _failure(self, connection: Connection, error: Exception, now: float) -> ExchangeFailed:
+        timed_out = isinstance(error, TimeoutError)
+        if connection.kept and connection.unheard and not timed_out:
+            self._careful_until = now + _CAREFUL_FOR
+        return ExchangeFailed(describe(error), written=not isinstance(error, NothingWrittenError), timed_out=timed_out)
 
     async def _dial(self, deadline: float) -> Connection:
         try:
