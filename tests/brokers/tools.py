@@ -27,7 +27,7 @@ Isolation = Literal["read_uncommitted", "read_committed"]
 #: A test says how long something takes on a quiet machine, at most. A busy or slow one is given so many times as long.
 PATIENCE = 4
 ANSWER_SECONDS = 90.0
-_POLL_SECONDS = 0.02
+_POLL_SECONDS, _SLOWEST_POLL_SECONDS = 0.02, 0.25
 _PASSING = (CoordinatorNotAvailableError, CoordinatorLoadInProgressError, NotCoordinatorError, KafkaConnectionError)
 
 
@@ -58,11 +58,13 @@ def wait_until(condition: Callable[[], T], what: str, timeout: float = 15.0) -> 
 
     That is in seconds of a quiet machine (see PATIENCE). What must be quick is measured by the test itself.
     """
-    deadline = time.monotonic() + PATIENCE * timeout
+    started = time.monotonic()
+    deadline = started + PATIENCE * timeout
     while not (answer := condition()):
         waited = f"waited {PATIENCE * timeout:g} s for {what}"
         assert time.monotonic() < deadline, f"{waited}; the last answer was {answer!r}"
-        time.sleep(_POLL_SECONDS)
+        # Each question may cost a client its start: who has waited for long asks more rarely.
+        time.sleep(min(max(_POLL_SECONDS, (time.monotonic() - started) / 10), _SLOWEST_POLL_SECONDS))
     return answer
 
 

@@ -24,22 +24,20 @@ SHOWN_BY = {
     "2-nothing-inherited": "crash",
     "2-emptied-cart-in-flight-is-retried": "emptied",
 }
-#: What finds a bug within seconds, tried first. It hangs on the machines and on Hypothesis: when they change, the search
-#: through all seeds that follows still finds the bug, only later.
+#: What finds a rare bug within seconds, tried first. It hangs on the machine, on Hypothesis, and on the modules
+#: of a whole run. When it finds nothing, the search through all seeds that follows does, only later.
 FIRST: dict[str, tuple[int, type[OutboxMachine]]] = {
-    "9-one-entity-probes": (4, OutboxMachine),
-    "2-nothing-inherited": (5, OutboxMachine),
-    "2-emptied-cart-drops-a-confirmation": (8, OutboxMachine),
-    "2-not-confirmed": (3, OutboxMachine),
-    "2-emptied-cart-in-flight-is-retried": (5, OutboxMachineWithDeadLetters),
-    "9-attempt-counted-by-a-probe": (8, OutboxMachine),
-    "9-probe-settles-in-rejections": (1, OutboxMachineWithDeadLetters),
-    "2-sent-without-a-note": (2, OutboxMachine),
-    "1-no-epoch": (1, OutboxMachineWithDeadLetters),
-    "9-attempt-counted-for-the-other-kind": (2, OutboxMachine),
-    "9-closed-by-a-refused-key": (2, OutboxMachineWithDeadLetters),
     "1-dropped-below-the-cut": (3, OutboxMachineWithDeadLetters),
+    "2-not-confirmed": (4, OutboxMachineWithDeadLetters),
+    "2-emptied-cart-drops-a-confirmation": (5, OutboxMachine),
+    "2-emptied-cart-in-flight-is-retried": (5, OutboxMachineWithDeadLetters),
+    "2-nothing-inherited": (5, OutboxMachine),
+    "2-sent-without-a-note": (2, OutboxMachine),
+    "9-attempt-counted-by-a-probe": (6, OutboxMachine),
+    "9-attempt-counted-for-the-other-kind": (2, OutboxMachine),
     "9-closed-by-success-only": (2, OutboxMachineWithDeadLetters),
+    "9-closed-by-a-refused-key": (2, OutboxMachineWithDeadLetters),
+    "9-one-entity-probes": (4, OutboxMachine),
 }
 SEEDS = range(1, 61)
 

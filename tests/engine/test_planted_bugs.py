@@ -12,24 +12,24 @@ from tests.engine.mutants import MUTANTS, planted
 
 pytestmark = [pytest.mark.no_cover, pytest.mark.timeout(SEARCH_SECONDS)]
 
-#: The seed that finds a bug within seconds, tried first. It hangs on the machine and on Hypothesis: when they change,
-#: the search through all seeds that follows still finds the bug, only later.
+#: The seed that finds a rare bug within seconds, tried first. It hangs on the machine, on Hypothesis, and on the modules
+#: of a whole run. When it finds nothing, the search through all seeds that follows does, only later.
 FIRST = {
-    "engine-1-late-answer-believed": 9,
-    "engine-1-position-committed": 4,
-    "engine-1-refused-forgotten": 2,
+    "engine-2-moved-without-a-note": 2,
     "engine-2-stopped-without-a-note": 7,
-    "engine-2-last-commit-taken-for-granted": 4,
+    "engine-2-last-commit-taken-for-granted": 6,
     "engine-2-last-commit-not-doubted": 10,
-    "engine-2-emptied-cart-forgotten": 12,
-    "engine-2-sent-without-a-lease": 2,
-    "engine-3-never-suspended": 9,
-    "engine-4-taken-in-while-draining": 2,
-    "engine-5-moves-without-a-record-ignored": 2,
-    "engine-5-moved-without-a-mark": 14,
-    "engine-7-failed-letter-settled": 3,
-    "engine-loop-task-dies-in-silence": 9,
-    "engine-10-link-not-sent": 4,
+    "engine-2-emptied-cart-forgotten": 4,
+    "engine-2-nothing-inherited": 9,
+    "engine-2-sent-without-a-lease": 8,
+    "engine-3-never-suspended": 2,
+    "engine-4-taken-in-while-draining": 7,
+    "engine-5-moves-without-a-record-ignored": 5,
+    "engine-5-moved-without-a-mark": 8,
+    "engine-6-counted-twice": 4,
+    "engine-loop-task-dies-in-silence": 2,
+    "engine-10-link-overtaken-in-a-batch": 4,
+    "engine-10-link-not-sent": 5,
 }
 SEEDS = range(1, 41)
 

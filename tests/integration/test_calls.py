@@ -43,7 +43,7 @@ def test_a_link_that_a_newer_state_carries_survives_a_kill(stage: Stages) -> Non
     s: Stage = stage()
     s.api.set_faults([{"status": 503}])
     s.produce([cart("1", call_id=7), cart("1", version=2)])
-    with worker(**s.settings()) as w:
+    with worker(**s.settings(KAFKA_SESSION_TIMEOUT_MS="8000")) as w:
         wait_until(lambda: w.total("retries_total") >= 1, "a try", 30)
         wait_until(lambda: s.committed().get(0) == 0, "a commit", 30)
         w.kill()
