@@ -12,8 +12,8 @@ from tests.engine.mutants import MUTANTS, planted
 
 pytestmark = [pytest.mark.no_cover, pytest.mark.timeout(SEARCH_SECONDS)]
 
-#: The seed that finds a rare bug within seconds, tried first. It hangs on the machine, on Hypothesis, and on the modules
-#: of a whole run. When it finds nothing, the search through all seeds that follows does, only later.
+#: The seed that finds a rare bug within seconds, tried first. It hangs on the machine, on Hypothesis, and on the
+#: modules of a whole run. When it finds nothing, the search through all seeds that follows does, only later.
 FIRST = {
     "engine-2-moved-without-a-note": 2,
     "engine-2-stopped-without-a-note": 7,
