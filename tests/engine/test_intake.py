@@ -1,16 +1,16 @@
 """The intake: what a poll hands out comes into the outbox."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from structlog.testing import capture_logs
 
-from tests.engine.test_hot_path import PARTITION, Kept, ready
+from tests.engine.test_hot_path import PARTITION, Idle, Kept, ready
 from tests.formats.events import cart, value
 from worker.core.ownership import Partition
-from worker.ports import TooLarge
+from worker.ports import LogEnd, TooLarge
 
 
 def batch(first: int, *ids: str) -> list[Kept]:
@@ -78,3 +78,35 @@ def test_a_batch_that_is_too_large_is_named_once_and_pauses_nothing_else() -> No
     assert [(line["offset"], line["next"].split("run: ")[1]) for line in named] == [
         (7, "optico-worker replay --to-offset carts:0:9 --execute")
     ]
+
+
+class Leaderless(Idle):
+    """Of one partition no broker knows the end."""
+
+    def __init__(self) -> None:
+        super().__init__(3)
+        self.asked_at: list[float] = []
+        self.now = 1000.0
+
+    def request_ends(self, partitions: Iterable[Partition]) -> None:
+        self.asked_at.append(self.now)
+        super().request_ends(partitions)
+
+    def ends(self) -> dict[Partition, LogEnd]:
+        return {partition: end for partition, end in super().ends().items() if partition.partition != 2}
+
+
+def test_an_end_that_stays_unknown_is_asked_for_once_a_second_and_a_new_partition_s_at_once() -> None:
+    """A partition may be without a leader for days, and the ends of all are asked for together."""
+    queue, intake, _ = ready()
+    member: Any = Leaderless()
+    queue.clock = lambda: member.now
+    for turn in range(101):
+        if turn == 50:
+            with queue.outbox() as outbox:
+                outbox.assign(member.positions, member.now)
+        intake.turn(member)
+        member.now += 0.2
+    asked = [round(at - 1000.0, 1) for at in member.asked_at]
+    assert asked[:4] == [0.0, 10.0, 11.0, 12.0]
+    assert len(asked) == 12

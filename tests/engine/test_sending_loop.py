@@ -220,6 +220,34 @@ def test_what_breaks_in_a_turn_ends_the_loop(monkeypatch: pytest.MonkeyPatch) ->
     assert str(died[0]) == "planted"
 
 
+def test_a_loop_that_has_failed_starts_nothing_more() -> None:
+    """Closing its connections takes a while, in which events come."""
+    closing, go_on = threading.Event(), threading.Event()
+
+    class SlowToClose(Api):
+        async def close(self) -> None:
+            closing.set()
+            await asyncio.to_thread(go_on.wait, 10)
+            for _ in range(10):
+                await asyncio.sleep(0)  # the loop does whatever it has been told to
+            await super().close()
+
+    def encode(delivery: Delivery, key: str) -> Form:
+        if delivery.entity.id == "a":
+            raise MemoryError
+        return by_id(delivery, key)
+
+    queue, api = a_queue(), SlowToClose()
+    with sending(queue, api, encode=encode) as died:
+        add(queue, 0, "a")
+        assert closing.wait(5)
+        seen = queue.sender_seen_at
+        add(queue, 1, "b")
+        go_on.set()
+        wait_until(lambda: died, "the end of the loop")
+    assert (api.posted, queue.sender_seen_at) == ([], seen)
+
+
 def test_closing_awaits_what_is_in_flight() -> None:
     queue, api = a_queue(), Api(latency=0.3)
     with sending(queue, api):

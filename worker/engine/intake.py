@@ -215,12 +215,14 @@ class Intake:
             _warn_of_another_log(partition, position, given_up)
         self._take_over(ends, owned, now)
         self._backfill.tell(self.view.ends, positions, self._share(len(owned)), now)
-        if unknown or now >= self._next_ends:
-            self._next_ends = now + ENDS_INTERVAL
+        if now >= self._next_ends:  # a partition without a leader has no end for long
+            self._next_ends = now + (TICK if unknown else ENDS_INTERVAL)
             consumer.request_ends(owned)
 
     def _take_over(self, ends: dict[Partition, LogEnd], owned: frozenset[Partition], now: float) -> None:
         """Takes over a sample of log ends, and forgets those of partitions that are gone."""
+        if owned is not self._owned:
+            self._next_ends = now
         if ends or owned is not self._owned:
             known = self.view.ends | ends
             self.view.ends = {partition: end for partition, end in known.items() if partition in owned}

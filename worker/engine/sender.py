@@ -121,6 +121,8 @@ class Sender:
             self._loop.call_soon_threadsafe(self._turn)
 
     def _turn(self) -> None:
+        if self._over.done():
+            return  # it has failed, or all has come back: only the client is left to be closed
         answered, self._answered, self._turn_is_due = self._answered, [], False
         try:
             turn = self.queue.turn(answered, self.concurrency)
