@@ -169,13 +169,13 @@ def test_a_large_body_does_not_hold_the_loop() -> None:
     def encode(delivery: Delivery, key: str) -> Form:
         if delivery.event.size > LARGE:
             encoding.set()
-            assert go_on.wait(10)
+            assert go_on.wait(60)
         return by_id(delivery, key)
 
     queue, api = a_queue(), Api()
     with sending(queue, api, encode=encode):
         add(queue, 0, "large", size=LARGE)
-        assert encoding.wait(5)
+        assert encoding.wait(60)
         add(queue, 1, "small")
         wait_until(lambda: api.posted == ["small"], "the small one")
         go_on.set()
