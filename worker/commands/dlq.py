@@ -165,7 +165,7 @@ def _selection(
     since: float | None = None,
     until: float | None = None,
 ) -> "Selection":
-    from worker.ops.dlq import Coordinates, Selection
+    from worker.ops.dlq import RecordPosition, Selection
 
-    named = frozenset(map(Coordinates.parse, letters))
+    named = frozenset(map(RecordPosition.parse, letters))
     return Selection(frozenset(reasons), entity, frozenset(ids), since, until, named)

@@ -29,10 +29,10 @@ def letter(*, call_id: str | None, newer_call_id: str | None = None) -> Letter:
     made = box(dead_letters=True)
     made.add(A, call_id=call_id, agent="Zoé")
     made.add(A, call_id=newer_call_id)
-    delivery = made.next()
-    delivery.event.payload = Content(b"{}", b"cart:a", HEADERS, 1000)
-    made.settle(delivery, REJECTED)
-    (found,) = made.outbox.letters.take(made.now, 1)
+    attempt = made.next()
+    attempt.event.payload = Content(b"{}", b"cart:a", HEADERS, 1000)
+    made.settle(attempt, REJECTED)
+    (found,) = made.deliveries.letters.take(made.now, 1)
     return found
 
 
@@ -64,10 +64,10 @@ def test_the_copy_of_a_letter_has_its_inherited_link() -> None:
 def test_a_redriven_event_that_is_rejected_again_keeps_its_link() -> None:
     made = box(dead_letters=True)
     made.add(A, call_id="7")
-    delivery = made.next()
-    delivery.event.payload = Content(b"{}", b"cart:a", (("dlq.call_id", b"7"),), 1000)
-    made.settle(delivery, REJECTED)
-    (found,) = made.outbox.letters.take(made.now, 1)
+    attempt = made.next()
+    attempt.event.payload = Content(b"{}", b"cart:a", (("dlq.call_id", b"7"),), 1000)
+    made.settle(attempt, REJECTED)
+    (found,) = made.deliveries.letters.take(made.now, 1)
     assert headers(found)["dlq.call_id"] == b"7"
 
 

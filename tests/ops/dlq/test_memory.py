@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.adapters.kafka.admin import Admin, Noted
-from worker.core.ownership import Partition
-from worker.ops.dlq.letter import Coordinates
+from worker.core.state import Partition
+from worker.ops.dlq.letter import RecordPosition
 from worker.ops.dlq.memory import LONGEST_NOTE, Memory, decode_note, encode_note, fitting_note
 
 DLQ = Partition("dlq", 0)
@@ -72,11 +72,11 @@ def test_more_gaps_than_a_note_holds_keep_no_later_letter_from_being_remembered(
     memory = Memory(cast(Admin, group), "group")
     for batch in (done[:-1], done[-1:]):
         for offset in batch:
-            memory.add(Coordinates("dlq", 0, offset))
+            memory.add(RecordPosition("dlq", 0, offset))
         memory.save({DLQ: letters}, {DLQ: 60_000})
     again = Memory(cast(Admin, group), "group")
 
-    remembered = [offset for offset in letters if Coordinates("dlq", 0, offset) in again]
+    remembered = [offset for offset in letters if RecordPosition("dlq", 0, offset) in again]
     assert memory.saved
     assert 0 < memory.forgotten < len(done)
     assert remembered == done[memory.forgotten :]
@@ -85,6 +85,6 @@ def test_more_gaps_than_a_note_holds_keep_no_later_letter_from_being_remembered(
 
 @given(st.from_regex(r"[a-zA-Z0-9._-]{1,249}", fullmatch=True), st.integers(0, 10**6), st.integers(0, 2**40))
 def test_coordinates_are_read_as_they_are_written(topic: str, partition: int, offset: int) -> None:
-    place = Coordinates(topic, partition, offset)
+    place = RecordPosition(topic, partition, offset)
 
-    assert Coordinates.parse(str(place)) == place
+    assert RecordPosition.parse(str(place)) == place

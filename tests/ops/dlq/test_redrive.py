@@ -11,7 +11,7 @@ from tests.ops.dlq.conftest import Post
 from tests.ops.program import optico
 from worker.adapters.kafka.admin import KafkaAdmin, Noted
 from worker.adapters.kafka.writer import NewRecord, NotWritten, Writer
-from worker.core.ownership import Partition
+from worker.core.state import Partition
 from worker.ops.dlq import memory
 from worker.ports import FatalError, UnavailableError
 

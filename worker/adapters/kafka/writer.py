@@ -8,7 +8,7 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 
 from worker.adapters.kafka.connection import connect, mapped
-from worker.core.ownership import Partition
+from worker.core.state import Partition
 from worker.ports import FatalError, UnavailableError
 from worker.settings import Kafka
 

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from worker.adapters.kafka.writer import NewRecord, NotWritten, Writer
-from worker.core.ownership import Partition
+from worker.core.state import Partition
 from worker.ops.dlq.later import Later
-from worker.ops.dlq.letter import Coordinates
+from worker.ops.dlq.letter import RecordPosition
 from worker.ops.dlq.plan import Fate, Step
 from worker.ops.dlq.shelf import Shelf
 from worker.ops.dlq.transactions import Transactions
@@ -72,7 +72,7 @@ class Behind:
             step.fate, step.detail = Fate.REDRIVEN, f"it is {ours.where} now"
         return ours is not None
 
-    def _overtaken(self, step: Step) -> Coordinates | None:
+    def _overtaken(self, step: Step) -> RecordPosition | None:
         """A later record of the entity that stands before what we wrote, and is not what we have repeated."""
         newer, ours = self._later.of(step.letter), self._later.ours(step.letter)
         overtaken = newer is not None and ours is not None and newer < ours.where and newer != ours.of
@@ -92,7 +92,7 @@ class Behind:
             step.fate = Fate.FAILED
             step.detail += f"; {newer} came meanwhile, is newer, and can't be written behind it: {answer.why}"
         else:
-            place = Coordinates(*newer.at, answer)
+            place = RecordPosition(*newer.at, answer)
             self._later.written(step.letter, place, newer)
             step.detail += f", and {newer}, which came meanwhile, {place}"
 

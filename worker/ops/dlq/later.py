@@ -8,10 +8,10 @@ from worker.adapters.kafka.dead_letters import LONGEST_ID
 from worker.adapters.kafka.reader import Reader
 from worker.adapters.kafka.writer import NewRecord
 from worker.core.event import Invalid, Skipped
-from worker.core.ownership import Partition
+from worker.core.state import Partition
 from worker.formats import ReadConfig, read
 from worker.ops.dlq.copies import copy_of, fingerprint, is_of
-from worker.ops.dlq.letter import Coordinates, DeadLetter
+from worker.ops.dlq.letter import DeadLetter, RecordPosition
 from worker.ports import Record
 
 #: What a record is of: an entity's kind and id; or its key, which counts where the record, or the letter, names none.
@@ -23,8 +23,8 @@ _KEY_OF_NAMELESS, _KEY = "key of a record without an entity", "key"
 class Ours:
     """A record that a redrive wrote for a letter: its copy, or what is newer than that, again. `of`: whose content."""
 
-    where: Coordinates
-    of: Coordinates
+    where: RecordPosition
+    of: RecordPosition
 
 
 class Later:
@@ -42,21 +42,21 @@ class Later:
         self._next: dict[Partition, int] = {}
         self._begins: dict[Partition, int] = {}
         self._last: dict[tuple[Partition, _Mark], int] = {}
-        self._letters: dict[tuple[Partition, _Mark], list[Coordinates]] = {}
-        self._expected: dict[bytes, list[tuple[Coordinates, Coordinates]]] = {}
-        self._truncated: dict[Coordinates, list[DeadLetter]] = {}
-        self._ours: dict[Coordinates, Ours] = {}
-        self._copies: dict[Coordinates, Coordinates] = {}
+        self._letters: dict[tuple[Partition, _Mark], list[RecordPosition]] = {}
+        self._expected: dict[bytes, list[tuple[RecordPosition, RecordPosition]]] = {}
+        self._truncated: dict[RecordPosition, list[DeadLetter]] = {}
+        self._ours: dict[RecordPosition, Ours] = {}
+        self._copies: dict[RecordPosition, RecordPosition] = {}
         self._ends: dict[Partition, int] = {}
-        self._times: dict[Coordinates, set[int]] = {}
-        self._strangers: set[tuple[Coordinates | None, int | None]] = set()
+        self._times: dict[RecordPosition, set[int]] = {}
+        self._strangers: set[tuple[RecordPosition | None, int | None]] = set()
 
     def watch(self, chosen: Iterable[DeadLetter], others: Iterable[DeadLetter]) -> None:
         """Notes whose records matter, and that the letters' own records were there, whatever is left of the log. Once.
 
         What is chosen may be a letter of another one's copy: so the log is read from the entity's first letter on.
         """
-        letters: dict[tuple[Partition, _Mark], set[Coordinates]] = {}
+        letters: dict[tuple[Partition, _Mark], set[RecordPosition]] = {}
         for letter in chosen:
             if letter.origin is not None:
                 self._know(letter, letter.origin)
@@ -71,7 +71,7 @@ class Later:
         for (at, _), places in self._letters.items():
             self._next[at] = min(self._next[at], places[-1].offset)
 
-    def _know(self, letter: DeadLetter, origin: Coordinates) -> None:
+    def _know(self, letter: DeadLetter, origin: RecordPosition) -> None:
         self._next[origin.at] = min(self._next.get(origin.at, origin.offset), origin.offset)
         if letter.timestamp is not None:
             self._times.setdefault(origin, set()).add(letter.timestamp)
@@ -88,7 +88,7 @@ class Later:
         """Reads on."""
         for at, record in self._reader.read(ranges):
             step(1)
-            place = Coordinates(*at, record.offset)
+            place = RecordPosition(*at, record.offset)
             self._strangers |= {(place, time) for time in self._times.get(place, ()) if time != record.timestamp}
             for letter in self._truncated.get(place, ()):
                 if is_of(letter, record):
@@ -97,14 +97,14 @@ class Later:
                 self._see(at, record.offset, self._marks_of(at.topic, record))
         self._next |= {at: max(end, self._next[at]) for at, (_, end) in ranges.items()}
 
-    def expect(self, letter: DeadLetter, copy: NewRecord, of: Coordinates | None = None) -> None:
+    def expect(self, letter: DeadLetter, copy: NewRecord, of: RecordPosition | None = None) -> None:
         """To be told before it is written, or may be read. `of`: what it repeats; None: the letter's record."""
         of = letter.origin if of is None else of
         known = self._expected.setdefault(fingerprint(copy), [])
         if of is not None and (letter.where, of) not in known:
             known.append((letter.where, of))
 
-    def written(self, letter: DeadLetter, place: Coordinates, of: Coordinates | None = None) -> None:
+    def written(self, letter: DeadLetter, place: RecordPosition, of: RecordPosition | None = None) -> None:
         """That the brokers say where it is, before it is read. `of`: as in `expect`."""
         of = letter.origin if of is None else of
         if of is not None:
@@ -114,7 +114,7 @@ class Later:
         """The last record that was written for it; None: there is none."""
         return self._ours.get(letter.where)
 
-    def of(self, letter: DeadLetter) -> Coordinates | None:
+    def of(self, letter: DeadLetter) -> RecordPosition | None:
         """A newer record of the letter's entity; None: there is none, or the entity is not known.
 
         It is a later one, or where the letter's record is itself a copy, later than what that is a copy of.
@@ -123,7 +123,7 @@ class Later:
             return None
         at = letter.origin.at
         last = max((self._last_of(at, mark) for mark in _marks(letter)), default=-1)
-        return Coordinates(*at, last) if last > self._age(letter.origin).offset else None
+        return RecordPosition(*at, last) if last > self._age(letter.origin).offset else None
 
     def gap_after(self, letter: DeadLetter) -> bool:
         """Whether records that may supersede it were deleted before they could be looked at."""
@@ -138,7 +138,7 @@ class Later:
             return False
         return letter.record in self._strangers or self._ends.get(origin.at, origin.offset + 1) <= origin.offset
 
-    def _is_ours(self, place: Coordinates, record: Record) -> bool:
+    def _is_ours(self, place: RecordPosition, record: Record) -> bool:
         """What stands before that which it would be a copy of is the shop's."""
         known = self._expected.get(fingerprint(record), ()) if self._expected else ()
         found = {letter: Ours(place, of) for letter, of in known if of.at == place.at and of < place}
@@ -147,7 +147,7 @@ class Later:
             self._copies[place] = max(ours.of for ours in found.values())
         return bool(found)
 
-    def _age(self, place: Coordinates) -> Coordinates:
+    def _age(self, place: RecordPosition) -> RecordPosition:
         """A copy is as old as what it is a copy of."""
         while place in self._copies:
             place = self._copies[place]

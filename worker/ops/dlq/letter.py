@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple, Self
 
-from worker.core.ownership import Partition
+from worker.core.state import Partition
 from worker.ports import Record
 
 PREFIX = "dlq."
@@ -14,7 +14,7 @@ REDRIVES = "dlq.redrives"
 CALL_ID, AGENT = "dlq.call_id", "dlq.agent"
 
 
-class Coordinates(NamedTuple):
+class RecordPosition(NamedTuple):
     """Where a record stands; as text `TOPIC-PARTITION-OFFSET`."""
 
     topic: str
@@ -45,8 +45,8 @@ class DeadLetter:
     (the original record's) in milliseconds.
     """
 
-    where: Coordinates
-    origin: Coordinates | None
+    where: RecordPosition
+    origin: RecordPosition | None
     key: bytes | None
     headers: tuple[tuple[str, bytes], ...]
     reason: str | None
@@ -69,7 +69,7 @@ class DeadLetter:
         said = {name.removeprefix(PREFIX): value for name, value in reversed(headers) if name.startswith(PREFIX)}
         text = {name: value.decode("utf-8", "replace") for name, value in said.items()}
         return cls(
-            where=Coordinates(*partition, record.offset),
+            where=RecordPosition(*partition, record.offset),
             origin=_origin(text),
             key=None if record.key is None else bytes(record.key),
             headers=headers,
@@ -93,7 +93,7 @@ class DeadLetter:
         return tuple((name, value) for name, value in self.headers if not name.startswith(PREFIX))
 
     @property
-    def record(self) -> tuple[Coordinates | None, int | None]:
+    def record(self) -> tuple[RecordPosition | None, int | None]:
         """Which record it is of: a topic that was created anew has others at its offsets, of another time."""
         return self.origin, self.timestamp
 
@@ -124,9 +124,9 @@ def instant(seconds: float | None) -> str | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _origin(said: dict[str, str]) -> Coordinates | None:
+def _origin(said: dict[str, str]) -> RecordPosition | None:
     topic, partition, offset = said.get("topic"), _number(said.get("partition")), _number(said.get("offset"))
-    return None if not topic or partition is None or offset is None else Coordinates(topic, partition, offset)
+    return None if not topic or partition is None or offset is None else RecordPosition(topic, partition, offset)
 
 
 def _number(text: str | None) -> int | None:

@@ -12,8 +12,8 @@ from base64 import b85decode, b85encode
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from worker.adapters.kafka.admin import Admin, Noted
-from worker.core.ownership import Partition
-from worker.ops.dlq.letter import Coordinates
+from worker.core.state import Partition
+from worker.ops.dlq.letter import RecordPosition
 from worker.ops.terminal import CommandError
 
 SUFFIX = "-redrive"
@@ -46,11 +46,11 @@ class Memory:
         return self._low
 
     def __contains__(self, where: object) -> bool:
-        if not isinstance(where, Coordinates):
+        if not isinstance(where, RecordPosition):
             return False
         return where.offset < self._low.get(where.at, 0) or where.offset in self._above.get(where.at, ())
 
-    def add(self, where: Coordinates) -> None:
+    def add(self, where: RecordPosition) -> None:
         """To be saved: as long as it is not, `saved` is false."""
         self._above.setdefault(where.at, set()).add(where.offset)
         self.saved = False

@@ -4,9 +4,9 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from worker.core.ownership import Partition
+from worker.core.state import Partition
 from worker.ops.dlq.later import Later
-from worker.ops.dlq.letter import Coordinates, DeadLetter, instant
+from worker.ops.dlq.letter import DeadLetter, RecordPosition, instant
 
 REDRIVES_AT_MOST = 3
 
@@ -98,7 +98,7 @@ def judged(letter: DeadLetter, later: Later, *, force: bool) -> Step:
     return Step(letter, Fate.REDRIVE)
 
 
-def _returned(letter: DeadLetter, copy: Coordinates, newer: Coordinates | None) -> Step:
+def _returned(letter: DeadLetter, copy: RecordPosition, newer: RecordPosition | None) -> Step:
     """One whose copy is in the log. A run that did not come to its end left it behind what is newer, perhaps."""
     if newer is None:
         return Step(letter, Fate.SUPERSEDED, f"{copy} is later: its copy")

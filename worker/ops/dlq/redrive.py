@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from worker.adapters.kafka.admin import Admin, open_admin
 from worker.adapters.kafka.reader import Reader
 from worker.adapters.kafka.writer import NewRecord, NotWritten, Writer
-from worker.core.ownership import Partition
+from worker.core.state import Partition
 from worker.formats import ReadConfig
 from worker.ops.dlq.behind import Behind, hidden
 from worker.ops.dlq.copies import copy_of, is_of
 from worker.ops.dlq.later import Later
-from worker.ops.dlq.letter import Coordinates, DeadLetter
+from worker.ops.dlq.letter import DeadLetter, RecordPosition
 from worker.ops.dlq.memory import Memory
 from worker.ops.dlq.plan import Fate, Step, judged, order, plan
 from worker.ops.dlq.report import report
@@ -67,7 +67,7 @@ class _Redrive:
         self._later = Later(admin, reader, config)
         self._transactions = Transactions(admin)
         self.memory = Memory(admin, settings.group_id)
-        self._twins: dict[object, list[Coordinates]] = {}
+        self._twins: dict[object, list[RecordPosition]] = {}
         self._offsets: dict[Partition, list[int]] = {at: [] for at in self._shelf.begins}
 
     def plan(self) -> list[Step]:
@@ -147,7 +147,7 @@ class _Redrive:
             if isinstance(answer, NotWritten):
                 step.fate, step.detail = Fate.FAILED, answer.why
             else:
-                place = Coordinates(*record.partition, answer)
+                place = RecordPosition(*record.partition, answer)
                 self._later.written(step.letter, place)
                 step.fate, step.detail = Fate.REDRIVEN, f"it is {place} now"
             if not isinstance(answer, NotWritten) or answer.perhaps:
@@ -202,12 +202,12 @@ class _Redrive:
                 step.detail = f"its value is read from {origin}"
 
 
-def _origin(letter: DeadLetter) -> Coordinates:
+def _origin(letter: DeadLetter) -> RecordPosition:
     """Of a letter that the plan has let pass: it has one."""
     assert letter.origin is not None  # noqa: S101 - for the type checker
     return letter.origin
 
 
-def _place(letter: DeadLetter) -> Coordinates:
+def _place(letter: DeadLetter) -> RecordPosition:
     """Where its value is."""
     return _origin(letter) if letter.truncated else letter.where

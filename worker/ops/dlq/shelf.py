@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 
 from worker.adapters.kafka.admin import Admin
 from worker.adapters.kafka.reader import Reader
-from worker.core.ownership import Partition
-from worker.ops.dlq.letter import Coordinates, DeadLetter
+from worker.core.state import Partition
+from worker.ops.dlq.letter import DeadLetter, RecordPosition
 from worker.ops.terminal import CommandError, progress
 from worker.ports import Record
 
@@ -26,7 +26,7 @@ class Selection:
     ids: frozenset[str] = frozenset()
     since: float | None = None
     until: float | None = None
-    named: frozenset[Coordinates] = frozenset()
+    named: frozenset[RecordPosition] = frozenset()
 
     def __contains__(self, letter: DeadLetter) -> bool:
         return (
@@ -78,7 +78,7 @@ class Shelf:
         found = self._admin.offsets_at(self.begins, max(0, int(since * 1000) - _CLOCKS_DIFFER))
         return {at: self.ends[at] if offset is None else offset for at, offset in found.items()}
 
-    def values(self, places: list[Coordinates]) -> dict[Coordinates, Record]:
+    def values(self, places: list[RecordPosition]) -> dict[RecordPosition, Record]:
         """The records at these places, whose partitions must exist; without those that are not there any more."""
         wanted = set(places)
         spans: dict[Partition, tuple[int, int]] = {}
@@ -89,5 +89,5 @@ class Shelf:
             return {}
         begins, ends = self._admin.begins(spans), self._admin.ends(spans)
         ranges = {at: (max(low, begins[at]), min(high, ends[at])) for at, (low, high) in spans.items()}
-        read = ((Coordinates(*at, record.offset), record) for at, record in self._reader.read(ranges))
+        read = ((RecordPosition(*at, record.offset), record) for at, record in self._reader.read(ranges))
         return {place: record for place, record in read if place in wanted}

@@ -9,7 +9,7 @@ from worker.adapters.kafka.admin import open_admin
 from worker.adapters.kafka.reader import Reader
 from worker.core.text import printable
 from worker.ops import terminal
-from worker.ops.dlq.letter import Coordinates, DeadLetter, instant
+from worker.ops.dlq.letter import DeadLetter, RecordPosition, instant
 from worker.ops.dlq.shelf import Selection, Shelf
 from worker.ops.terminal import CommandError
 from worker.ports import Record
@@ -36,7 +36,7 @@ def list_letters(settings: Kafka, topic: str, selection: Selection, *, limit: in
     return 0
 
 
-def _by_failure(letter: DeadLetter) -> tuple[float, Coordinates]:
+def _by_failure(letter: DeadLetter) -> tuple[float, RecordPosition]:
     return letter.failed_at or 0.0, letter.where
 
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Collection, Mapping
 
 from worker.adapters.kafka.admin import Admin
-from worker.core.ownership import Partition
+from worker.core.state import Partition
 
 #: So long the open transactions of a partition are waited for, once a run (s).
 PATIENCE = 30.0

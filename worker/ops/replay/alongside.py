@@ -9,12 +9,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from worker.core.event import Entity
-from worker.core.ownership import Partition
-from worker.ops.replay.course import Course, Room
+from worker.core.state import Partition
 from worker.ops.replay.dispatch import Dispatch
 from worker.ops.replay.progress import Progress
+from worker.ops.replay.range_scan import RangeScan, Refusal, State, entity_of
 from worker.ops.replay.reading import Feed, Reading
-from worker.ops.replay.survey import Refusal, State, Survey, entity_of
+from worker.ops.replay.tracker import ReplayTracker, Room
 
 
 @dataclass(slots=True)
@@ -49,7 +49,7 @@ class Alongside:
     `stops`: the range's end in each partition.
     """
 
-    survey: Survey
+    survey: RangeScan
     reading: Reading
     feed: Feed
     dispatch: Dispatch
@@ -57,14 +57,14 @@ class Alongside:
     room: Room
     stops: Mapping[Partition, int]
     requests: int = 0
-    course: Course = field(init=False)
+    course: ReplayTracker = field(init=False)
     _invalid: list[Refusal] = field(init=False)
     _landing: set[Entity] = field(default_factory=set)
     _check: tuple[dict[Entity, State], Mapping[Partition, int]] | None = None
 
     def __post_init__(self) -> None:
         self._invalid = list(self.survey.invalid())
-        self.course = Course(self.survey.newest)  # which takes them, one by one
+        self.course = ReplayTracker(self.survey.newest)  # which takes them, one by one
 
     def run(self) -> None:
         """Sends until all is done; once stopped, until what was sent is checked. Raises FatalError.

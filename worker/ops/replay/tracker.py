@@ -14,12 +14,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from worker.core.delivery_config import CONFIRM_AFTER
 from worker.core.event import Entity
 from worker.core.outcome import Outcome, Result
-from worker.core.rules import CONFIRM_AFTER
 from worker.ops.replay.links import Links
 from worker.ops.replay.newest import Newest
-from worker.ops.replay.survey import Refusal, State
+from worker.ops.replay.range_scan import Refusal, State
 
 
 class Room(NamedTuple):
@@ -39,7 +39,7 @@ class Open:
 
 
 @dataclass(slots=True)
-class Course:
+class ReplayTracker:
     """`newest`: the entities of the range, of which it takes one after the other. Times are monotonic seconds."""
 
     newest: Newest
