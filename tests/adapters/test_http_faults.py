@@ -1,8 +1,10 @@
 """What no well-behaved server, network or proxy does is an outcome for the HTTP client, and leaves nothing over."""
 
 import asyncio
+import os
 import socket
 import ssl
+import struct
 import threading
 from base64 import b64encode
 from collections.abc import Callable
@@ -18,6 +20,7 @@ from tests.adapters.scripted import ACCEPTED, always, request, saying, serving
 from tests.brokers.certificates import write_certificates
 from tests.brokers.tools import wait_until
 from worker.adapters.http import CartApi, client, dialer
+from worker.adapters.http.connection import Connection
 from worker.core.outcome import DELIVERED, Outcome, Result
 
 PATH, BODY = "/api/customer-cart", b"id=1&key=sk_fake"
@@ -52,6 +55,51 @@ def test_what_is_no_answer_is_a_failed_connection_and_the_next_request_has_anoth
         assert server.accepted == 2
 
 
+@pytest.mark.parametrize("said", [b"", b"HTTP/1.1 503 x\r\nContent-Length: 0\r\n\r\n"])
+@pytest.mark.parametrize("with_tls", [False, True])
+def test_a_connection_that_is_closed_as_soon_as_it_is_open_is_a_failed_one(
+    said: bytes, with_tls: bool, tmp_path: Path
+) -> None:
+    """As a proxy does with nobody behind it: the loop may hear of both at once."""
+    certificates = write_certificates(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates.broker, password=None)
+    with serving(lambda peer: peer.sendall(said), context if with_tls else None) as server:
+        url = f"https://localhost:{server.port}" if with_tls else server.url
+        with BlockingApi(url, timeout=5, ca_file=certificates.ca) as api:
+            for _ in range(100):
+                assert api.post(PATH, BODY).result is Result.RETRYABLE
+
+
+def test_a_handshake_that_fails_closes_no_descriptor_of_others() -> None:
+    """The loop closes what it was given; a second time would hit whoever has that number by then, as Kafka's client."""
+    failures: list[OSError] = []
+    done = threading.Event()
+
+    def others() -> None:
+        while not done.is_set():
+            try:
+                one, other = socket.socketpair()
+                with one, other:
+                    done.wait(0.0005)
+                    os.fstat(one.fileno())
+                    os.fstat(other.fileno())
+            except OSError as error:
+                failures.append(error)
+
+    def reset(peer: socket.socket) -> None:
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    thread = threading.Thread(target=others)
+    with serving(reset) as server, BlockingApi(server.url.replace("http", "https"), timeout=5) as api:
+        thread.start()
+        outcomes = [api.post(PATH, BODY) for _ in range(500)]
+        done.set()
+        thread.join(10)
+    assert {failed(outcome) for outcome in outcomes} == {("connection", False)}
+    assert failures == []
+
+
 @pytest.mark.parametrize("after", [b"x", ACCEPTED])
 def test_what_comes_after_an_answer_is_not_taken_for_the_next_one(after: bytes) -> None:
     refused = HEAD.replace(b"200 OK", b"503 x") + b"Content-Length: 0\r\n\r\n"
@@ -75,6 +123,32 @@ def test_what_comes_unasked_on_a_kept_connection_ends_it() -> None:
         told.set()
         wait_until(lambda: server.gone, "the client to hang up", 10)
         assert api.post(PATH, BODY) == DELIVERED
+
+
+def test_a_connection_is_not_closed_inside_of_a_callback_of_the_loop() -> None:
+    """uvloop's TLS goes on with it after the callback, and complains."""
+
+    class Transport:
+        aborted = False
+
+        def get_extra_info(self, _: str) -> socket.socket:
+            return one
+
+        def abort(self) -> None:
+            self.aborted = True
+
+    async def unasked() -> None:
+        transport: Any = Transport()
+        connection = Connection(asyncio.get_running_loop())
+        connection.connection_made(transport)
+        connection.data_received(b"x")
+        assert (connection.open, transport.aborted) == (False, False)
+        await asyncio.sleep(0)
+        assert transport.aborted
+
+    one, other = socket.socketpair()
+    with one, other:
+        asyncio.run(unasked())
 
 
 def test_a_large_request_may_be_answered_before_it_was_read() -> None:

@@ -46,6 +46,8 @@ from worker.core.outcome import DELIVERED, Outcome, Result
 from worker.core.state import Attempt, OwnedPartition, Partition, QueuedEvent, Slot
 
 CONCURRENCY = 3
+#: How long a search may take on the slowest machine: it computes all the time, and minutes where seconds are usual.
+SEARCH_SECONDS = 1200
 SIZE = 10
 #: What a link costs beside its record, at most (bytes).
 LINK = 400

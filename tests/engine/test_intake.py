@@ -39,6 +39,20 @@ def test_at_debug_a_line_says_what_became_of_each_record() -> None:
     assert said == {0: "event collapsed", 1: "event read", 2: "event read", 4: "event skipped"}
 
 
+def test_nobody_waits_for_the_queue_while_a_rejection_is_logged() -> None:
+    """Whoever reads the log may be slow."""
+    queue, intake, _ = ready()
+    pending = []
+
+    def log(*_: object) -> None:
+        with queue.locked(patience=1.0) as deliveries:
+            pending.append(deliveries.pending)
+
+    intake.rejected = log
+    intake._take_in(PARTITION, [*batch(0, "a"), Kept(1, b"", b"cart:b"), *batch(2, "c")])
+    assert pending == [2]
+
+
 @contextmanager
 def logged_at(level: int, name: str) -> Iterator[None]:
     logger = logging.getLogger(name)

@@ -168,13 +168,13 @@ def test_a_large_body_does_not_hold_the_loop() -> None:
     def encode(attempt: Attempt, key: str) -> Form:
         if attempt.event.size > LARGE:
             encoding.set()
-            assert go_on.wait(10)
+            assert go_on.wait(60)
         return by_id(attempt, key)
 
     queue, api = a_queue(), Api()
     with sending(queue, api, encode=encode):
         add(queue, 0, "large", size=LARGE)
-        assert encoding.wait(5)
+        assert encoding.wait(60)
         add(queue, 1, "small")
         wait_until(lambda: api.posted == ["small"], "the small one")
         go_on.set()
@@ -191,6 +191,38 @@ def test_a_task_does_not_die_in_silence(error: BaseException) -> None:
         add(queue, 0, "a")
         wait_until(lambda: died, "the end of the loop")
     assert died == [error]
+
+
+@pytest.mark.parametrize("of", ["transport", "future"])
+def test_what_the_loop_says_of_a_connection_ends_nothing(of: str) -> None:
+    """As uvloop does of a TLS connection that breaks at an odd moment, and of a handshake that was given up."""
+
+    class Breaks(Api):
+        async def post(self, path: str, body: bytes) -> Outcome:
+            context = {"message": "Fatal error on SSL protocol", "exception": RuntimeError("it is closed"), of: None}
+            asyncio.get_running_loop().call_exception_handler(context)
+            return await super().post(path, body)
+
+    queue, api = a_queue(), Breaks()
+    with sending(queue, api) as died:
+        add(queue, 0, "a")
+        wait_until(lambda: not _pending(queue), "the event")
+        add(queue, 1, "b")
+        wait_until(lambda: died or not _pending(queue), "the next one")
+    assert (api.posted, died) == (["a", "b"], [])
+
+
+def test_a_callback_does_not_die_in_silence() -> None:
+    class Breaks(Api):
+        async def post(self, path: str, body: bytes) -> Outcome:
+            asyncio.get_running_loop().call_soon(lambda: 1 // 0)
+            return await super().post(path, body)
+
+    queue = a_queue()
+    with sending(queue, Breaks()) as died:
+        add(queue, 0, "a")
+        wait_until(lambda: died, "the end of the loop")
+    assert isinstance(died[0], ZeroDivisionError)
 
 
 def test_want_of_memory_is_not_the_event_s_fault() -> None:

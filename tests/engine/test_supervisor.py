@@ -42,13 +42,13 @@ def test_a_thread_that_dies_fails_the_worker_and_says_which(supervisor: Supervis
         raise ZeroDivisionError("planted")
 
     supervisor.start("sender", work)
-    assert supervisor.failed.wait(5)
+    assert supervisor.failed.wait(60)
     assert supervisor.failure == "thread sender died: ZeroDivisionError: planted"
 
 
 def test_a_thread_that_ends_before_its_time_fails_the_worker(supervisor: Supervisor) -> None:
     supervisor.start("sender", lambda: None)
-    assert supervisor.failed.wait(5)
+    assert supervisor.failed.wait(60)
     assert supervisor.failure is not None
     assert "sender ended before its time" in supervisor.failure
 

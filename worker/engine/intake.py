@@ -62,6 +62,8 @@ class Intake:
     _held_up: bool = False
     _join_told: bool = False
     _notices: Notices = field(default_factory=Notices)
+    #: Refused records of the batch at hand, which are not logged yet.
+    _refused: list[tuple[Record, Invalid]] = field(default_factory=list)
     _call_share: CallShare = field(default_factory=CallShare)
 
     def __post_init__(self) -> None:
@@ -162,10 +164,17 @@ class Intake:
                 else:
                     self._refuse(deliveries, partition, record, one, now)
             split = list(deliveries.counts.in_two_partitions) if deliveries.counts.in_two_partitions else ()
-        if split:
-            self._notices.in_two_partitions(split)
+        self._tell_of_records(partition, split)
         if given_up is not None:
             _warn_of_another_log(partition, records[0].offset, given_up)
+
+    def _tell_of_records(self, partition: Partition, split: Sequence[str]) -> None:
+        """Not while the queue is held: who reads the log may be slow."""
+        refused, self._refused = self._refused, []
+        for record, invalid in refused:
+            self.rejected(partition, record, invalid)
+        if split:
+            self._notices.in_two_partitions(split)
 
     def _tell_of_calls(self, share: float | None) -> None:
         if share is not None:
@@ -190,7 +199,7 @@ class Intake:
             now=now,
         )
         if taken:
-            self.rejected(partition, record, invalid)
+            self._refused.append((record, invalid))
 
     def _advance(self, consumer: Consumer) -> None:
         """Takes over the client's positions, which pass what is no record, and the ends that became known.

@@ -68,9 +68,11 @@ class Connection(asyncio.Protocol):
 
     def request(self, head: bytes, body: bytes) -> "asyncio.Future[Answer]":
         """Writes it. The future has the answer, or OSError or BadAnswerError."""
-        assert self._transport is not None  # noqa: S101 - who asks has looked at `alive`, or has just opened it
         self._answer = self._loop.create_future()
         self._reader.expect()
+        if self._transport is None:  # a peer may close a connection before whoever opened it hears that it is open
+            self._answer.set_exception(NothingWrittenError("the connection was closed as soon as it was open"))
+            return self._answer
         self._size = len(head) + len(body)
         if len(body) <= _PIECE:
             self._transport.write(head + body)
@@ -81,10 +83,10 @@ class Connection(asyncio.Protocol):
         return self._answer
 
     def abort(self) -> None:
-        """Closes it at once."""
+        """Closes it at once, but not inside of a callback: uvloop's TLS would go on writing to what is closed."""
         self._answer, self._unsent = None, memoryview(b"")
         if self._transport is not None:
-            self._transport.abort()
+            self._loop.call_soon(self._transport.abort)
             self._transport = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

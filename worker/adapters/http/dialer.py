@@ -44,16 +44,19 @@ class Dialer:
         )
         try:
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if self._tls is None:
-                _, connection = await loop.create_connection(lambda: Connection(loop), sock=connected)
-            else:
-                if self.proxy is not None:
-                    await self._tunnel(loop, connected, self.proxy)
-                _, connection = await loop.create_connection(
-                    lambda: Connection(loop), sock=connected, ssl=self._tls, server_hostname=self._host
-                )
+            if self._tls is not None and self.proxy is not None:
+                await self._tunnel(loop, connected, self.proxy)
         except BaseException:
             connected.close()
+            raise
+        name = None if self._tls is None else self._host
+        try:
+            _, connection = await loop.create_connection(
+                lambda: Connection(loop), sock=connected, ssl=self._tls, server_hostname=name
+            )
+        except BaseException:
+            # The loop closes it. It may have done so already, and the descriptor be another's by now.
+            connected.detach()
             raise
         return connection
 

@@ -1,4 +1,4 @@
-"""Sends what a replay hands out, by the worker's own parts: delivery queue, circuit breakers, retries, rate limit, sending loop."""
+"""Sends what a replay hands out, with the worker's own delivery queue, circuit breakers, rate limit and loop."""
 
 import threading
 import time
