@@ -212,7 +212,7 @@ MUTANTS: Final[dict[str, Plant]] = {
     "2-emptied-cart-in-flight-is-retried": (DeliveryQueue, "_empty", _emptied_retried),
     "2-nothing-inherited": (DeliveryQueue, "found_dirty", _nothing_inherited),
     "2-sent-without-a-note": (OwnedPartition, "caught_up", _sent_without_a_note),
-    "3-two-in-flight": (EntityQueues, "plan", _two_in_flight),
+    "3-two-in-flight": (EntityQueues, "schedule", _two_in_flight),
     "3-older-after-newer": (DeliveryQueue, "add", _the_last_one_first),
     "4-bounds-ignored": (DeliveryQueue, "full", _bounds_ignored),
     "4-bytes-not-given-back": (Settling, "_finish", _released_but_counted),

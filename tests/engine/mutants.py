@@ -56,7 +56,7 @@ def _nothing_unclear(*_: object) -> set[Partition]:
 
 
 def _stopped_without_note(self: Commits, consumer: Consumer, timeout: float) -> UnavailableError | None:
-    with patch.object(DeliveryQueue, "unclear", _nothing_unclear):
+    with patch.object(DeliveryQueue, "ambiguous", _nothing_unclear):
         return _now(self, consumer, timeout)
 
 
@@ -160,7 +160,7 @@ MUTANTS: Final[dict[str, Plant]] = {
     "engine-1-late-answer-believed": (Commits, "_answered", _believed_late),
     "engine-1-position-committed": (Commits, "tick", _positions_committed),
     "engine-1-refused-forgotten": (Intake, "_refuse", _refused_forgotten),
-    "engine-2-moved-without-a-note": (Rebalancer, "unclear", _nothing_unclear),
+    "engine-2-moved-without-a-note": (Rebalancer, "ambiguous", _nothing_unclear),
     "engine-2-stopped-without-a-note": (Commits, "now", _stopped_without_note),
     "engine-2-last-commit-taken-for-granted": (Rebalancer, "committed", _last_commit_taken_for_granted),
     "engine-2-last-commit-not-doubted": (DeliveryQueue, "doubt", _never_doubted),

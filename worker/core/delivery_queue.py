@@ -1,9 +1,9 @@
 """The delivery queue: events that were read and are not settled yet. The worker's core, and a pure state machine.
 
-Theory of operation. A record becomes an event in its entity's queue (`add`). A newer event of the entity takes its place
-there: the older one is *collapsed*. `take` hands out an attempt when the event is due and nothing forbids a start: one
-in flight for an entity, the collapse window, retry delays, a blocked partition, an open circuit breaker, the request
-rate, a 429's pause, the lease, the drain. `settle` takes the outcome back.
+Theory of operation. `add` puts a record as an event into its entity's queue. A newer event of the entity takes the
+place of a waiting one, which is *collapsed*. `take` hands out an attempt when an event is due and nothing forbids a
+start: a request of the entity in flight, its collapse window, a retry's delay, its partition, an open circuit breaker,
+the request rate, a 429's pause, the lease, the drain. `settle` takes the outcome of the attempt.
 
     add ──▶ waiting ──take──▶ in flight ──settle──▶ delivered / rejected ──▶ its offset may be committed
               ▲ │ newer event                 │
