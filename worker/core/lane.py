@@ -18,6 +18,9 @@ class Coordinates(NamedTuple):
     partition: int
     offset: int
 
+    def __str__(self) -> str:
+        return f"{self.topic}:{self.partition}:{self.offset}"
+
 
 class Reading(NamedTuple):
     """A record as it was read. After the log went back another record may stand at the same offset."""

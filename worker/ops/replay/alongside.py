@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 
 from worker.core.event import Entity
 from worker.core.ownership import Partition
-from worker.ops.replay.course import Course, Room
+from worker.ops.replay.course import Course, Finished, Room
 from worker.ops.replay.dispatch import Dispatch
+from worker.ops.replay.links import Links
 from worker.ops.replay.progress import Progress
 from worker.ops.replay.reading import Feed, Reading
 from worker.ops.replay.survey import Refusal, State, Survey, entity_of
@@ -43,10 +44,10 @@ class Report:
 
 
 @dataclass(slots=True)
-class Alongside:
+class LiveReplay:
     """One replay of surveyed entities. `reading` is where the survey ended, `feed` where the range begins.
 
-    `stops`: the range's end in each partition.
+    `stops`: the range's end in each partition. `links`: known before the range is read. `finished`: see `Course`.
     """
 
     survey: Survey
@@ -56,6 +57,8 @@ class Alongside:
     progress: Progress
     room: Room
     stops: Mapping[Partition, int]
+    links: Links = field(default_factory=Links)
+    finished: Finished = lambda *_: None
     requests: int = 0
     course: Course = field(init=False)
     _invalid: list[Refusal] = field(init=False)
@@ -64,7 +67,7 @@ class Alongside:
 
     def __post_init__(self) -> None:
         self._invalid = list(self.survey.invalid())
-        self.course = Course(self.survey.newest)  # which takes them, one by one
+        self.course = Course(self.survey.newest, self.links, self.finished)  # which takes them, one by one
 
     def run(self) -> None:
         """Sends until all is done; once stopped, until what was sent is checked. Raises FatalError.
