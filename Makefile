@@ -15,7 +15,7 @@ PIP := $(BIN)/pip --quiet --disable-pip-version-check
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url \
 	--custom-compile-command 'make lock' pyproject.toml
 
-.PHONY: help demo test quick lint unit integration image chaos bench soak docs transcripts lock clean setup
+.PHONY: help demo test coverage quick lint unit integration image chaos bench soak docs transcripts lock clean setup
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -26,6 +26,10 @@ demo: setup ## everything on this machine: a broker, a stand-in for the API, tra
 test: setup ## lint, types, import rules, unit, property and integration tests on a real Kafka
 	@nice -n 10 $(BIN)/python -m tests.prepare &
 	@$(MAKE) --no-print-directory lint
+	@$(BIN)/pytest -m 'not image' -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
+
+# Not part of `make test`: tracing doubles what the tests compute, in every process that they start too.
+coverage: setup ## the same tests, traced: which lines of the worker they reach; fails below the share in pyproject.toml
 	@$(BIN)/pytest -m 'not image' -n $(JOBS) --dist loadfile --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
 
 # Planted bugs prove the tests, not the worker; the chart's and the pages' tests want tools of others.

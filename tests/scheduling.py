@@ -37,15 +37,19 @@ WAITING: dict[str, int] = {
 }
 #: Likewise files that keep a processor busy.
 COMPUTING: dict[str, int] = {
-    "tests/core/test_outbox_machine.py": 130,
-    "tests/engine/test_engine_machine.py": 65,
-    "tests/monitoring/test_rules.py": 40,
-    "tests/formats/test_hostile.py": 15,
-    "tests/core/test_wake_at.py": 14,
-    "tests/formats/test_cutting.py": 13,
-    "tests/engine/test_size.py": 11,
-    "tests/formats/test_fast_path.py": 10,
-    "tests/fuzz/test_fuzz.py": 10,
+    "tests/engine/test_planted_bugs.py": 40,
+    "tests/core/test_planted_bugs.py": 30,
+    "tests/monitoring/test_rules.py": 30,
+    "tests/chart/test_refusals.py": 25,
+    "tests/chart/test_promises.py": 25,
+    "tests/cli/test_cli.py": 20,
+    "tests/core/test_wake_at.py": 18,
+    "tests/core/test_outbox_machine.py": 12,
+    "tests/engine/test_size.py": 12,
+    "tests/core/test_cost.py": 11,
+    "tests/engine/test_engine_machine.py": 8,
+    "tests/formats/test_hostile.py": 8,
+    "tests/fuzz/test_fuzz.py": 8,
 }
 
 

@@ -102,7 +102,6 @@ class Worker:
         api = CartApi(
             optico.url,
             timeout=optico.timeout_seconds,
-            concurrency=optico.max_concurrency,
             ca_file=optico.ca_file,
             max_connection_age=optico.max_connection_age_seconds,
         )

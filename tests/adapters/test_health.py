@@ -25,7 +25,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[HealthServer]:
 
 
 def connected(server: HealthServer) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", server.port), timeout=5)
+    return socket.create_connection(("127.0.0.1", server.port), timeout=30)
 
 
 def cut_off(client: socket.socket) -> bool:
@@ -54,7 +54,7 @@ def test_many_clients_take_neither_threads_nor_sockets_without_end(server: Healt
         assert refused
         assert threading.active_count() - before <= 2 * health._AT_ONCE
         wait_until(lambda: all(map(cut_off, clients)), "all of them to be cut off", 10)
-        with urlopen(f"http://127.0.0.1:{server.port}/healthz", timeout=5) as answer:
+        with urlopen(f"http://127.0.0.1:{server.port}/healthz", timeout=30) as answer:
             assert answer.status == 200
     finally:
         for client in clients:
@@ -66,7 +66,7 @@ def test_a_probe_is_answered_however_many_say_nothing(server: HealthServer, monk
     monkeypatch.setattr(health, "_PATIENCE", 60.0)
     clients = [connected(server) for _ in range(health._AT_ONCE)]
     try:
-        with urlopen(f"http://127.0.0.1:{server.port}/healthz", timeout=5) as answer:
+        with urlopen(f"http://127.0.0.1:{server.port}/healthz", timeout=30) as answer:
             assert answer.status == 200
     finally:
         for client in clients:
@@ -89,7 +89,7 @@ def everywhere() -> Iterator[Callable[[], HealthServer]]:
 
 
 def answers(address: str, server: HealthServer) -> bool:
-    with urlopen(f"http://{address}:{server.port}/healthz", timeout=5) as answer:
+    with urlopen(f"http://{address}:{server.port}/healthz", timeout=30) as answer:
         return bool(answer.status == 200)
 
 

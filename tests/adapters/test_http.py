@@ -1,11 +1,8 @@
 """The HTTP adapter against a real server: outcomes, ambiguity, the deadline, TLS."""
 
 import gzip
-import os
 import socket
 import ssl
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -18,7 +15,8 @@ import pytest
 
 from tests.adapters.blocking import BlockingApi
 from tests.brokers.certificates import write_certificates
-from worker.adapters.http import LONGEST_BODY, CartApi
+from worker.adapters.http import CartApi
+from worker.adapters.http.answer import LONGEST_BODY
 from worker.core.outcome import Result
 from worker.sandbox.api import Sandbox
 
@@ -39,21 +37,8 @@ def sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def api(sandbox: Sandbox) -> Iterator[BlockingApi]:
-    with BlockingApi(sandbox.url, timeout=DEADLINE, concurrency=2) as client:
+    with BlockingApi(sandbox.url, timeout=DEADLINE) as client:
         yield client
-
-
-def test_the_library_s_allocator_is_told_before_it_is_loaded_to_keep_little() -> None:
-    """It reads that once, and turns huge pages off for the process. Whatever comes first of the worker, nothing else
-    loads the library before."""
-    code = """
-import worker.cli, worker.app
-from pathlib import Path
-print(*(line for line in Path("/proc/self/status").read_text().splitlines() if "THP" in line))
-"""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MIMALLOC")}
-    ended = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    assert ended.stdout.split() == ["THP_enabled:", "0"]
 
 
 def test_an_accepted_cart_is_delivered(api: BlockingApi, sandbox: Sandbox) -> None:
@@ -137,7 +122,7 @@ def answering(headers: dict[str, str], body: bytes, status: int = 200) -> Iterat
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         try:
-            with BlockingApi(f"http://127.0.0.1:{server.server_port}", timeout=DEADLINE, concurrency=2) as api:
+            with BlockingApi(f"http://127.0.0.1:{server.server_port}", timeout=DEADLINE) as api:
                 yield api, connections
         finally:
             server.shutdown()
@@ -151,7 +136,6 @@ CHUNKED = {"Transfer-Encoding": "chunked"}
     "headers",
     [
         {"Content-Length": str(len(ACCEPTED))},
-        {"Content-Length": f"{len(ACCEPTED)}, {len(ACCEPTED)}"},
         CHUNKED,
         CHUNKED | {"Content-Length": "5"},
     ],
@@ -189,7 +173,7 @@ def test_nothing_was_written_where_nobody_listens() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    with BlockingApi(f"http://127.0.0.1:{port}", timeout=DEADLINE, concurrency=2) as api:
+    with BlockingApi(f"http://127.0.0.1:{port}", timeout=DEADLINE) as api:
         outcome = api.post(PATH, BODY)
     assert (outcome.reason, outcome.ambiguous) == ("connection", False)
     assert "refused" in outcome.message
@@ -201,10 +185,10 @@ def test_a_certificate_is_verified_and_an_own_authority_can_be_named(tmp_path: P
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificates.broker, password=None)
     with Sandbox(keys={"sk_fake"}, ssl=context) as sandbox:
-        with BlockingApi(sandbox.url, timeout=2, concurrency=2) as api:
+        with BlockingApi(sandbox.url, timeout=2) as api:
             outcome = api.post(PATH, BODY)
             assert (outcome.result, outcome.reason, outcome.ambiguous) == (Result.RETRYABLE, "connection", False)
-        with BlockingApi(sandbox.url, timeout=2, concurrency=2, ca_file=certificates.ca) as api:
+        with BlockingApi(sandbox.url, timeout=2, ca_file=certificates.ca) as api:
             assert api.post(PATH, BODY).result is Result.DELIVERED
         assert len(sandbox.requests()) == 1
 
@@ -213,7 +197,7 @@ def test_a_file_without_a_certificate_is_said(tmp_path: Path) -> None:
     empty = tmp_path / "ca.pem"
     empty.write_text("no certificate\n")
     with pytest.raises(ValueError, match=r"ca\.pem"):
-        CartApi("https://127.0.0.1:1", timeout=1, concurrency=1, ca_file=empty)
+        CartApi("https://127.0.0.1:1", timeout=1, ca_file=empty)
 
 
 @pytest.mark.parametrize("value", ["bientôt", "\xf4", "soon", ""])
@@ -230,7 +214,7 @@ def test_an_unreadable_retry_after_is_none(value: str) -> None:
 
         thread = threading.Thread(target=serve)
         thread.start()
-        with BlockingApi(f"http://127.0.0.1:{server.getsockname()[1]}", timeout=5, concurrency=1) as api:
+        with BlockingApi(f"http://127.0.0.1:{server.getsockname()[1]}", timeout=5) as api:
             outcome = api.post(PATH, BODY)
         thread.join(5)
     assert (outcome.reason, outcome.retry_after) == ("http_5xx", None)
@@ -250,7 +234,7 @@ def test_the_key_is_in_the_body_and_nowhere_else() -> None:
 
         thread = threading.Thread(target=serve)
         thread.start()
-        with BlockingApi(f"http://127.0.0.1:{server.getsockname()[1]}", timeout=5, concurrency=1) as api:
+        with BlockingApi(f"http://127.0.0.1:{server.getsockname()[1]}", timeout=5) as api:
             api.post(PATH, BODY)
         thread.join(5)
     head, _, body = bytes(received).partition(b"\r\n\r\n")

@@ -89,7 +89,7 @@ def test_no_connection_is_used_beyond_its_age_and_no_request_suffers(server: Ser
     age, server.latency = 1.0, 0.05
     until = time.monotonic() + 3.5 * age
 
-    with BlockingApi(server.url, timeout=0.4, concurrency=4, max_connection_age=age) as api:
+    with BlockingApi(server.url, timeout=0.4, max_connection_age=age) as api:
 
         def post(_: int) -> list[Outcome]:
             outcomes = []
@@ -111,7 +111,7 @@ def test_no_connection_is_used_beyond_its_age_and_no_request_suffers(server: Ser
 def test_a_request_of_which_nothing_was_written_on_a_closed_connection_is_repeated_at_once(server: Server) -> None:
     """The API closes each connection after one answer. What fails is only what reached it on one of these."""
     server.requests = 1
-    with BlockingApi(server.url, timeout=2.0, concurrency=4) as api:
+    with BlockingApi(server.url, timeout=2.0) as api:
 
         def post(_: int) -> Outcome:
             return api.post("/api/customer-cart", BODY)

@@ -91,11 +91,11 @@ def test_a_line_is_one_json_object_with_time_level_event_and_fields(configure: C
 def test_the_libraries_lines_take_the_same_way(configure: Configure) -> None:
     output = configure()
 
-    logging.getLogger("pyreqwest").warning("slow answer after %d s", 4)
+    logging.getLogger("urllib3").warning("slow answer after %d s", 4)
 
     line = output.line()
     assert line.pop("timestamp")
-    assert line == {"level": "warning", "event": "slow answer after 4 s", "logger": "pyreqwest"}
+    assert line == {"level": "warning", "event": "slow answer after 4 s", "logger": "urllib3"}
 
 
 def test_a_warning_of_python_becomes_a_line(configure: Configure) -> None:
@@ -126,7 +126,7 @@ def test_lines_below_the_level_are_left_out(level: str, events: list[str], confi
         getattr(log, name)(name)
     ours = output.lines()
     for name in ("debug", "info", "warning", "error", "critical"):
-        getattr(logging.getLogger("pyreqwest"), name)(name)
+        getattr(logging.getLogger("urllib3"), name)(name)
 
     assert [line["event"] for line in ours] == [line["level"] for line in ours] == events
     assert [line["event"] for line in output.lines()] == events
@@ -150,7 +150,7 @@ def test_an_exception_is_one_field_of_its_line(configure: Configure) -> None:
         Path("/nowhere").read_bytes()
     except OSError:
         log.exception("reading failed")
-        logging.getLogger("pyreqwest").exception("also failed")
+        logging.getLogger("urllib3").exception("also failed")
 
     lines = output.lines()
     assert [line["event"] for line in lines] == ["posting failed", "reading failed", "also failed"]
@@ -166,7 +166,7 @@ def test_bound_context_is_part_of_every_line_whoever_writes_it(configure: Config
 
     with structlog.contextvars.bound_contextvars(partition=3):
         log.info("ours")
-        logging.getLogger("pyreqwest").error("theirs")
+        logging.getLogger("urllib3").error("theirs")
 
     assert [line["partition"] for line in output.lines()] == [3, 3]
 
@@ -185,7 +185,7 @@ def test_text_for_people_is_not_json_and_holds_the_same(configure: Configure) ->
     output = configure(fmt="console", secrets=lambda: [KEY])
 
     log.error("posting failed", entity="cart:42", key=KEY, exc_info=failing(f"refused {KEY}"))
-    logging.getLogger("pyreqwest").error("theirs")
+    logging.getLogger("urllib3").error("theirs")
 
     text = output.getvalue()
     for part in ("posting failed", "entity=cart:42", "key=***", "OSError: refused ***", "theirs", "error"):
@@ -231,8 +231,8 @@ def failing(message: str) -> OSError:
         lambda: log.info("event", path=Path("/srv") / KEY),
         lambda: log.error("event", exc_info=failing(f"refused: {KEY}")),
         lambda: log.error("event", exc_info=failing(repr({"key": KEY}))),
-        lambda: logging.getLogger("pyreqwest").warning("sent %s", KEY),
-        lambda: logging.getLogger("pyreqwest").warning("sent", exc_info=failing(KEY)),
+        lambda: logging.getLogger("urllib3").warning("sent %s", KEY),
+        lambda: logging.getLogger("urllib3").warning("sent", exc_info=failing(KEY)),
     ],
 )
 def test_a_secret_is_masked_wherever_it_stands(write: Callable[[], object], configure: Configure) -> None:
@@ -327,7 +327,7 @@ def test_whatever_is_logged_is_one_line_of_json(event: str, value: object, confi
     output = configure()
 
     log.bind(value=value).info(event)
-    logging.getLogger("pyreqwest").info(event)
+    logging.getLogger("urllib3").info(event)
 
     assert len(output.lines()) == 2
 
@@ -354,14 +354,14 @@ def test_a_line_that_cannot_be_written_is_lost_without_harm_and_without_its_cont
     monkeypatch.setattr(sys, "__stderr__", sys.stderr)
 
     log.info("event", value=Unprintable())
-    logging.getLogger("pyreqwest").warning("%d", KEY)
+    logging.getLogger("urllib3").warning("%d", KEY)
     output.close()
     log.info("closed", value=KEY)
 
     errors = capsys.readouterr().err.splitlines()
     assert errors == [
         "a log line of worker.tests was lost: RuntimeError",
-        "a log line of pyreqwest was lost: TypeError",
+        "a log line of urllib3 was lost: TypeError",
         "a log line of worker.tests was lost: ValueError",
     ]
 
@@ -457,10 +457,10 @@ def test_what_kafka_repeats_is_said_once_in_a_while() -> None:
     for attempt in range(20):
         logging.getLogger("kafka.net.manager").warning("Bootstrap %s not ready", attempt)
         logging.getLogger("kafka.net.connection").error("Connection lost: %s", attempt)
-        logging.getLogger("pyreqwest").warning("something else")
+        logging.getLogger("urllib3").warning("something else")
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert [line["event"] for line in lines if line["logger"].startswith("kafka")] == ["Bootstrap 0 not ready"]
-    assert sum(line["logger"] == "pyreqwest" for line in lines) == 20
+    assert sum(line["logger"] == "urllib3" for line in lines) == 20
 
 
 @pytest.mark.parametrize("kept", [6, 7, 12, len(KEY) - 1])

@@ -20,8 +20,8 @@ from tests.brokers.node import Node, Ports, broker_properties
 from tests.brokers.security import Protocol, Security
 from tests.brokers.tools import ask
 
-START_SECONDS = 60.0
-STOP_SECONDS = 30.0
+START_SECONDS = 180.0
+STOP_SECONDS = 90.0
 _POLL_SECONDS = 0.02
 
 

@@ -14,7 +14,7 @@ from typing import Any, Self
 from kafka import KafkaAdminClient, TopicPartition
 from kafka.structs import OffsetAndMetadata
 
-from tests.brokers.tools import committed, end_offsets
+from tests.brokers.tools import PATIENCE, committed, end_offsets
 from tests.chaos import checks
 from tests.chaos.cluster import ProxiedCluster
 from tests.chaos.ledger import Ledger
@@ -26,7 +26,7 @@ from tests.chaos.traffic import UNKNOWN_VISIT, Mix, Traffic
 from worker.sandbox.api import Sandbox
 
 #: How long all may take to come to rest after the fault is over (s); generous, as the machine may be busy.
-REST_WITHIN = 120.0
+REST_WITHIN = 240.0
 CONCURRENCY = 8
 _PAUSE = 0.2
 
@@ -161,10 +161,10 @@ class World:
 
     def until(self, condition: Callable[[], Any], what: str, within: float = 30.0) -> None:
         """Waits for it; the run fails if it does not come. A page that can't be had yet counts as no."""
-        deadline = time.monotonic() + within
+        deadline = time.monotonic() + PATIENCE * within
         while not calm(condition):
             if time.monotonic() > deadline:
-                raise RunError(f"waited {within:g} s for {what}")
+                raise RunError(f"waited {PATIENCE * within:g} s for {what}")
             time.sleep(_PAUSE / 4)
 
     def begun(self, worker: ChaosWorker) -> None:

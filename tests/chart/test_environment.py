@@ -160,7 +160,7 @@ def _answer(container: Document, probe: str, until: int, pod: str = "127.0.0.1")
     (port,) = container["ports"]
     get = container[probe]["httpGet"]
     assert get["port"] == port["name"]
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while True:
         with contextlib.suppress(OSError):
             status = _status(f"http://{pod}:{port['containerPort']}{get['path']}")
@@ -172,7 +172,7 @@ def _answer(container: Document, probe: str, until: int, pod: str = "127.0.0.1")
 
 def _status(url: str) -> int:
     try:
-        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 (our own)
+        with urllib.request.urlopen(url, timeout=30) as answer:  # noqa: S310 (our own)
             return int(answer.status)
     except urllib.error.HTTPError as error:
         with error:

@@ -16,7 +16,7 @@ SCRIPT = (str(Path(sys.executable).with_name("optico-worker")),)
 FAKE_KEY = "fake-key-0123456789abcdef"
 COMMANDS = ("run", "check", "render", "replay", "dlq", "schema", "sandbox", "demo")
 DLQ = (("dlq", "list"), ("dlq", "show"), ("dlq", "redrive"))
-DEADLINE = 60
+DEADLINE = 180
 
 
 def optico_worker(

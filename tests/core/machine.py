@@ -47,6 +47,8 @@ from worker.core.ownership import Ownership, Partition
 from worker.core.rules import OVERHEAD, Rules
 
 CONCURRENCY = 3
+#: How long a search may take on the slowest machine: it computes all the time, and minutes where seconds are usual.
+SEARCH_SECONDS = 1200
 SIZE = 10
 #: What a link costs beside its record, at most (bytes).
 LINK = 400

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 COMMAND = [sys.executable, "-m", "worker", "demo"]
-PATIENCE = 60.0
+PATIENCE = 180.0
 
 
 @dataclass

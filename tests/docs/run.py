@@ -24,7 +24,7 @@ from tests.docs.transcripts import agree, renewed
 
 _CODE = re.compile(r"# exits with (\d+)")
 _LOOKS = re.compile(r"^curl |--describe$")
-_PATIENCE = 15.0
+_PATIENCE = 60.0
 
 
 class PageError(AssertionError):

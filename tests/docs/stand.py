@@ -148,7 +148,7 @@ class Stand:
         """SIGTERM to what runs on, newest first; the exit codes."""
         for process in reversed(self.lasting):
             process.send_signal(signal.SIGTERM)
-            process.wait(40)
+            process.wait(120)
         codes = [process.returncode for process in self.lasting]
         self.lasting.clear()
         return codes
@@ -194,7 +194,7 @@ class Stand:
         def asked() -> bool:
             assert all(process.poll() is None for process in self.lasting), self.said_by_lasting()
             try:
-                with urlopen(url, timeout=5) as answer:  # noqa: S310
+                with urlopen(url, timeout=30) as answer:  # noqa: S310
                     return bool(answer.status == 200)
             except (URLError, OSError):
                 return False
@@ -205,7 +205,7 @@ class Stand:
         for process in self.lasting:
             if process.poll() is None:
                 process.kill()
-            process.wait(10)
+            process.wait(60)
 
     def _in_our_words(self, text: str) -> str:
         for theirs, ours in self.replaced:

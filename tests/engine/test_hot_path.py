@@ -4,7 +4,6 @@ The bounds are a tenth above what was counted. Where one is passed, the hot path
 the commit why it must be so, with `make bench` before and after.
 """
 
-import asyncio
 import sys
 from collections.abc import Callable, Iterable
 from types import FrameType
@@ -13,7 +12,6 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.formats.events import cart, product, value
-from worker.adapters.http import CartApi
 from worker.core.outbox import Outbox
 from worker.core.outcome import DELIVERED, Outcome
 from worker.core.ownership import Partition
@@ -23,9 +21,8 @@ from worker.engine.intake import Intake
 from worker.engine.sender import Sender, encoder
 from worker.engine.shared_queue import SharedQueue
 from worker.engine.view import View
-from worker.formats import ReadConfig, encode, read
+from worker.formats import ReadConfig, read
 from worker.ports import LogEnd, Membership
-from worker.sandbox.api import Sandbox
 
 PARTITION = Partition("carts", 0)
 EVENTS = 1000
@@ -223,15 +220,3 @@ def test_a_turn_costs_the_same_however_many_partitions_are_idle() -> None:
     few, many = turns_of_an_idle_worker(10), turns_of_an_idle_worker(2000)
     assert many == few
     assert few[0] < 175, few
-
-
-def test_a_short_answer_takes_one_read() -> None:
-    """Each is a hand-over between the client's thread and the loop, which is what a request costs most."""
-    form = encode(value(cart()), ReadConfig(), Key.value)
-
-    async def twice() -> None:
-        async with CartApi(sandbox.url, timeout=5.0, concurrency=1) as api:
-            assert [await api.post(*form), await api.post(*form)] == [DELIVERED] * 2
-
-    with Sandbox(keys={Key.value}) as sandbox:
-        assert calls(lambda: asyncio.run(twice()), named="read_chunk") == 2

@@ -1,16 +1,16 @@
 """The intake: what a poll hands out comes into the outbox."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from structlog.testing import capture_logs
 
-from tests.engine.test_hot_path import PARTITION, Kept, ready
+from tests.engine.test_hot_path import PARTITION, Idle, Kept, ready
 from tests.formats.events import cart, value
 from worker.core.ownership import Partition
-from worker.ports import TooLarge
+from worker.ports import LogEnd, TooLarge
 
 
 def batch(first: int, *ids: str) -> list[Kept]:
@@ -37,6 +37,20 @@ def test_at_debug_a_line_says_what_became_of_each_record() -> None:
         intake._take_in(PARTITION, records)
     said = {line["offset"]: line["event"].split(";")[0].split(":")[0] for line in lines}
     assert said == {0: "event collapsed", 1: "event read", 2: "event read", 4: "event skipped"}
+
+
+def test_nobody_waits_for_the_queue_while_a_rejection_is_logged() -> None:
+    """Whoever reads the log may be slow."""
+    queue, intake, _ = ready()
+    pending = []
+
+    def log(*_: object) -> None:
+        with queue.outbox(patience=1.0) as outbox:
+            pending.append(outbox.pending)
+
+    intake.rejected = log
+    intake._take_in(PARTITION, [*batch(0, "a"), Kept(1, b"", b"cart:b"), *batch(2, "c")])
+    assert pending == [2]
 
 
 @contextmanager
@@ -78,3 +92,35 @@ def test_a_batch_that_is_too_large_is_named_once_and_pauses_nothing_else() -> No
     assert [(line["offset"], line["next"].split("run: ")[1]) for line in named] == [
         (7, "optico-worker replay --to-offset carts:0:9 --execute")
     ]
+
+
+class Leaderless(Idle):
+    """Of one partition no broker knows the end."""
+
+    def __init__(self) -> None:
+        super().__init__(3)
+        self.asked_at: list[float] = []
+        self.now = 1000.0
+
+    def request_ends(self, partitions: Iterable[Partition]) -> None:
+        self.asked_at.append(self.now)
+        super().request_ends(partitions)
+
+    def ends(self) -> dict[Partition, LogEnd]:
+        return {partition: end for partition, end in super().ends().items() if partition.partition != 2}
+
+
+def test_an_end_that_stays_unknown_is_asked_for_once_a_second_and_a_new_partition_s_at_once() -> None:
+    """A partition may be without a leader for days, and the ends of all are asked for together."""
+    queue, intake, _ = ready()
+    member: Any = Leaderless()
+    queue.clock = lambda: member.now
+    for turn in range(101):
+        if turn == 50:
+            with queue.outbox() as outbox:
+                outbox.assign(member.positions, member.now)
+        intake.turn(member)
+        member.now += 0.2
+    asked = [round(at - 1000.0, 1) for at in member.asked_at]
+    assert asked[:4] == [0.0, 10.0, 11.0, 12.0]
+    assert len(asked) == 12

@@ -16,8 +16,8 @@ from worker.core.outcome import DELIVERED, Outcome, Result, connection_failed
 from worker.engine.reporting import QUIET, Reporter
 
 SUSPENDED = Outcome(Result.REJECTED, "other_error", "Account suspended")
-TLS = connection_failed("ConnectError: invalid peer certificate: UnknownIssuer", written=False)
-NO_FILES = connection_failed("ConnectError: Too many open files (os error 24)", written=False)
+TLS = connection_failed("the certificate can't be verified: unable to get local issuer certificate", written=False)
+NO_FILES = connection_failed("Too many open files", written=False)
 
 
 @dataclass

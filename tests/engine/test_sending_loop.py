@@ -169,13 +169,13 @@ def test_a_large_body_does_not_hold_the_loop() -> None:
     def encode(delivery: Delivery, key: str) -> Form:
         if delivery.event.size > LARGE:
             encoding.set()
-            assert go_on.wait(10)
+            assert go_on.wait(60)
         return by_id(delivery, key)
 
     queue, api = a_queue(), Api()
     with sending(queue, api, encode=encode):
         add(queue, 0, "large", size=LARGE)
-        assert encoding.wait(5)
+        assert encoding.wait(60)
         add(queue, 1, "small")
         wait_until(lambda: api.posted == ["small"], "the small one")
         go_on.set()
@@ -192,6 +192,38 @@ def test_a_task_does_not_die_in_silence(error: BaseException) -> None:
         add(queue, 0, "a")
         wait_until(lambda: died, "the end of the loop")
     assert died == [error]
+
+
+@pytest.mark.parametrize("of", ["transport", "future"])
+def test_what_the_loop_says_of_a_connection_ends_nothing(of: str) -> None:
+    """As uvloop does of a TLS connection that breaks at an odd moment, and of a handshake that was given up."""
+
+    class Breaks(Api):
+        async def post(self, path: str, body: bytes) -> Outcome:
+            context = {"message": "Fatal error on SSL protocol", "exception": RuntimeError("it is closed"), of: None}
+            asyncio.get_running_loop().call_exception_handler(context)
+            return await super().post(path, body)
+
+    queue, api = a_queue(), Breaks()
+    with sending(queue, api) as died:
+        add(queue, 0, "a")
+        wait_until(lambda: not _pending(queue), "the event")
+        add(queue, 1, "b")
+        wait_until(lambda: died or not _pending(queue), "the next one")
+    assert (api.posted, died) == (["a", "b"], [])
+
+
+def test_a_callback_does_not_die_in_silence() -> None:
+    class Breaks(Api):
+        async def post(self, path: str, body: bytes) -> Outcome:
+            asyncio.get_running_loop().call_soon(lambda: 1 // 0)
+            return await super().post(path, body)
+
+    queue = a_queue()
+    with sending(queue, Breaks()) as died:
+        add(queue, 0, "a")
+        wait_until(lambda: died, "the end of the loop")
+    assert isinstance(died[0], ZeroDivisionError)
 
 
 def test_want_of_memory_is_not_the_event_s_fault() -> None:
@@ -218,6 +250,34 @@ def test_what_breaks_in_a_turn_ends_the_loop(monkeypatch: pytest.MonkeyPatch) ->
         add(queue, 0, "a")
         wait_until(lambda: died, "the end of the loop")
     assert str(died[0]) == "planted"
+
+
+def test_a_loop_that_has_failed_starts_nothing_more() -> None:
+    """Closing its connections takes a while, in which events come."""
+    closing, go_on = threading.Event(), threading.Event()
+
+    class SlowToClose(Api):
+        async def close(self) -> None:
+            closing.set()
+            await asyncio.to_thread(go_on.wait, 10)
+            for _ in range(10):
+                await asyncio.sleep(0)  # the loop does whatever it has been told to
+            await super().close()
+
+    def encode(delivery: Delivery, key: str) -> Form:
+        if delivery.entity.id == "a":
+            raise MemoryError
+        return by_id(delivery, key)
+
+    queue, api = a_queue(), SlowToClose()
+    with sending(queue, api, encode=encode) as died:
+        add(queue, 0, "a")
+        assert closing.wait(5)
+        seen = queue.sender_seen_at
+        add(queue, 1, "b")
+        go_on.set()
+        wait_until(lambda: died, "the end of the loop")
+    assert (api.posted, queue.sender_seen_at) == ([], seen)
 
 
 def test_closing_awaits_what_is_in_flight() -> None:

@@ -1,6 +1,7 @@
 """No thread dies, and none hangs, in silence."""
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from tests.brokers.tools import wait_until
 from tests.core.support import box
 from tests.engine.test_sending_loop import a_queue, add
+from worker.engine import shared_queue
 from worker.engine import supervisor as supervisor_module
 from worker.engine.shared_queue import SharedQueue
 from worker.engine.supervisor import Supervisor
@@ -40,13 +42,13 @@ def test_a_thread_that_dies_fails_the_worker_and_says_which(supervisor: Supervis
         raise ZeroDivisionError("planted")
 
     supervisor.start("sender", work)
-    assert supervisor.failed.wait(5)
+    assert supervisor.failed.wait(60)
     assert supervisor.failure == "thread sender died: ZeroDivisionError: planted"
 
 
 def test_a_thread_that_ends_before_its_time_fails_the_worker(supervisor: Supervisor) -> None:
     supervisor.start("sender", lambda: None)
-    assert supervisor.failed.wait(5)
+    assert supervisor.failed.wait(60)
     assert supervisor.failure is not None
     assert "sender ended before its time" in supervisor.failure
 
@@ -102,6 +104,40 @@ def test_a_sending_loop_that_is_stuck_is_a_failure(supervisor: Supervisor, clock
     clock.now += 2
     supervisor.check()
     assert "sending loop" in str(supervisor.failure)
+
+
+def test_a_thread_that_is_stuck_with_the_queue_in_its_hands_is_a_failure(
+    supervisor: Supervisor, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the watchdog nor the end of the process waits for it as well."""
+    monkeypatch.setattr(supervisor_module, "LOCKED_AT_MOST", 0.01)
+    monkeypatch.setattr(shared_queue, "LOCKED_AT_MOST", 0.01)
+
+    def returns(work: Callable[[], None]) -> bool:
+        thread = threading.Thread(target=work, daemon=True)
+        thread.start()
+        thread.join(5)
+        return not thread.is_alive()
+
+    supervisor.queue.turn([], concurrency=1)
+    with supervisor.queue.outbox():
+        assert returns(supervisor.check), "the watchdog hangs"
+        assert supervisor.failure is None
+        clock.now += supervisor_module.SENDING_STALLED_AFTER + 1
+        supervisor.view.beat_at = clock.now
+        supervisor.check()
+        assert returns(supervisor.queue.close), "the end hangs"
+    assert "sending loop" in str(supervisor.failure)
+
+
+def test_a_sending_loop_that_was_told_to_end_is_not_stuck(supervisor: Supervisor, clock: Clock) -> None:
+    """The last commit of a drain may wait for another member for longer than a loop may be silent."""
+    supervisor.queue.turn([], concurrency=1)
+    supervisor.queue.close()
+    clock.now += supervisor_module.SENDING_STALLED_AFTER + 1
+    supervisor.view.beat_at = clock.now
+    supervisor.check()
+    assert supervisor.failure is None
 
 
 def test_a_request_that_never_comes_back_is_a_failure(supervisor: Supervisor, clock: Clock) -> None:

@@ -104,7 +104,7 @@ def carts_and_limits(draw: st.DrawFn) -> tuple[dict[str, Any], Limits]:
     return event, Limits(fields, size, len(KEY))
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(carts_and_limits())
 def test_a_cart_is_cut_to_the_limits_and_no_more_than_needed(example: tuple[dict[str, Any], Limits]) -> None:
     event, limits = example

@@ -87,13 +87,13 @@ def test_the_vectors_and_cases_are_read_alike_on_both_paths(config: ReadConfig) 
     assert sum(assert_paths_agree(record, config) for record in records) > 5
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(record=st.one_of(mutated(), flipped()), config=st.sampled_from(CONFIGS))
 def test_both_paths_agree_about_changed_records(record: bytes, config: ReadConfig) -> None:
     assert_paths_agree(record, config)
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=700, deadline=None)
 @given(
     event=st.sampled_from(list(USUAL.values())),
     changes=st.lists(st.tuples(st.integers(0, 400), st.integers(0, 3), st.sampled_from(SPELLINGS)), max_size=2),

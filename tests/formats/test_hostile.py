@@ -139,7 +139,7 @@ def flipped(draw: st.DrawFn) -> bytes:
     return bytes(record)
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(record=st.one_of(mutated(), flipped(), st.binary(max_size=50)), config=st.sampled_from(CONFIGS))
 def test_no_record_raises_or_smuggles_a_field(record: bytes, config: ReadConfig) -> None:
     check(record, config)

@@ -143,7 +143,7 @@ def changed(draw: st.DrawFn) -> Any:
     return event[""]
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(changed())
 def test_the_schema_accepts_exactly_what_strict_reading_accepts(event: Any) -> None:
     assume(not is_beyond_a_schema(event))

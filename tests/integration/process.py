@@ -16,7 +16,7 @@ from urllib.request import urlopen
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.brokers.tools import wait_until
+from tests.brokers.tools import PATIENCE, wait_until
 
 KEY = "sk_fake_0123456789abcdef"
 _OURS = ("KAFKA_", "OPTICO_", "WORKER_")
@@ -73,7 +73,7 @@ class WorkerProcess:
         assert self._process is not None
         if self._process.poll() is None:
             self._process.kill()
-        self._process.wait(10)
+        self._process.wait(60)
 
     def stop(self, timeout: float = 30.0) -> int:
         """SIGTERM; returns the exit code."""
@@ -81,9 +81,9 @@ class WorkerProcess:
         return self.exit_code(timeout)
 
     def exit_code(self, timeout: float = 30.0) -> int:
-        """Waits until it has ended by itself."""
+        """Waits until it has ended by itself. The timeout is in seconds of a quiet machine."""
         assert self._process is not None
-        return self._process.wait(timeout)
+        return self._process.wait(PATIENCE * timeout)
 
     def log_text(self) -> str:
         return Path(self._log.name).read_text()
@@ -101,7 +101,7 @@ class WorkerProcess:
 
     def get(self, path: str) -> tuple[int, str]:
         try:
-            with urlopen(self.url(path), timeout=5) as response:  # noqa: S310
+            with urlopen(self.url(path), timeout=30) as response:  # noqa: S310
                 return response.status, response.read().decode()
         except HTTPError as error:
             with error:

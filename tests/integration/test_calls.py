@@ -30,7 +30,7 @@ def test_a_call_does_not_wait_behind_a_backlog_at_the_rate_limit(stage: Stages, 
         held = s.held()["cart", "caller"]
         arrived = next(request.arrived_at for request in s.api.requests() if request.id == "caller")
         assert (version(held), held["call_id"], held["agent"]) == (2, "7", "Zoe")
-        assert arrived - sent < 3.0
+        assert arrived - sent < 6.0
         assert len(s.api.requests()) < BACKLOG
         s.produce([replace(later, partition=call)])
         wait_until(lambda: version(s.held()["cart", "caller"]) == 3, "the caller's own click", 15)
@@ -43,7 +43,7 @@ def test_a_link_that_a_newer_state_carries_survives_a_kill(stage: Stages) -> Non
     s: Stage = stage()
     s.api.set_faults([{"status": 503}])
     s.produce([cart("1", call_id=7), cart("1", version=2)])
-    with worker(**s.settings()) as w:
+    with worker(**s.settings(KAFKA_SESSION_TIMEOUT_MS="8000")) as w:
         wait_until(lambda: w.total("retries_total") >= 1, "a try", 30)
         wait_until(lambda: s.committed().get(0) == 0, "a commit", 30)
         w.kill()

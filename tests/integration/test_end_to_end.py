@@ -60,7 +60,7 @@ def test_a_restart_in_the_middle_loses_nothing(stage: Stages) -> None:
     s = stage(partitions=2)
     s.api.set_faults([{"latency": 30}])
     s.produce([cart(str(i % 200), i) for i in range(1, 2001)])
-    with worker(**s.settings(OPTICO_MAX_CONCURRENCY="8")) as first:
+    with worker(**s.settings(OPTICO_MAX_CONCURRENCY="8", KAFKA_SESSION_TIMEOUT_MS="6000")) as first:
         wait_until(lambda: s.api.state().requests > 20, "some requests", 30)
         first.kill()
     with worker(**s.settings(KAFKA_SESSION_TIMEOUT_MS="6000")) as second:

@@ -34,7 +34,7 @@ def test_wrong_settings_are_named_all_at_once() -> None:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=False,
     )
     assert ended.returncode == 2

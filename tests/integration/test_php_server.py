@@ -15,8 +15,6 @@ from typing import Any
 from urllib.error import URLError
 from urllib.request import urlopen
 
-import pytest
-
 from tests.brokers.tools import Record, wait_until
 from tests.conftest import absent
 from tests.integration.conftest import Stage
@@ -71,7 +69,7 @@ def php_server(port: int) -> Iterator[PhpServer]:
 
 def _answers(url: str) -> bool:
     try:
-        with urlopen(url, timeout=5):  # noqa: S310
+        with urlopen(url, timeout=30):  # noqa: S310
             return True
     except (URLError, OSError):
         return False
@@ -117,7 +115,6 @@ def rows(seen: Mapping[str, Any]) -> list[str]:
     return result
 
 
-@pytest.mark.timeout(120)
 def test_carts_of_any_size_arrive_with_their_sum_and_hold_nobody_up(stage: Stages, free_port: int) -> None:
     """Nothing is refused, nothing pauses, and the ordinary carts among them arrive as well."""
     s = stage()
@@ -142,7 +139,6 @@ def test_carts_of_any_size_arrive_with_their_sum_and_hold_nobody_up(stage: Stage
     assert table[1].splitlines() == rows(seen), "\n".join(rows(seen))
 
 
-@pytest.mark.timeout(120)
 def test_without_a_limit_php_drops_lines_but_never_the_key(stage: Stages, free_port: int) -> None:
     """What the limit is for, and why the key goes first."""
     s = stage()

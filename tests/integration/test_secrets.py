@@ -118,7 +118,6 @@ def variables(cluster: KafkaCluster, api: Sandbox) -> dict[str, str]:
     }
 
 
-@pytest.mark.timeout(300)
 def test_secrets_are_found_in_requests_alone(
     cluster: KafkaCluster, api: Sandbox, variables: dict[str, str], tmp_path: Path
 ) -> None:
@@ -240,7 +239,7 @@ def _finish(program: list[str], variables: dict[str, str]) -> subprocess.Complet
         input=(event + b"\n{\n").decode(),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
 

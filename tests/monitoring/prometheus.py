@@ -50,7 +50,7 @@ class Prometheus:
     def ask(self, expr: str) -> list[dict[str, Any]]:
         """An instant query's samples whose value is a number; ValueError with Prometheus' own words."""
         try:
-            with urlopen(f"{self._url}/api/v1/query?{urlencode({'query': expr})}", timeout=10) as response:  # noqa: S310
+            with urlopen(f"{self._url}/api/v1/query?{urlencode({'query': expr})}", timeout=30) as response:  # noqa: S310
                 found = json.load(response)["data"]["result"]
         except HTTPError as error:
             with error:

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from worker.cli import cli
 
 KEY = "sk_fake_0123456789abcdef"
-DEADLINE = 60
+DEADLINE = 180
 NONE: Mapping[str, str] = MappingProxyType({})
 _OURS = ("KAFKA_", "OPTICO_", "WORKER_")
 

@@ -58,7 +58,7 @@ class Shop:
             input=json.dumps(request),
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=120,
             check=False,
         )
         assert (done.returncode, done.stdout) == (0, "the page"), done.stderr

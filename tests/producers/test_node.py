@@ -28,7 +28,7 @@ def folder(node_modules: Path, tmp_path: Path) -> Path:
 def run(node: str, folder: Path, *arguments: str, program: str = "shop.mjs") -> str:
     """What went to standard error; the process must have ended well."""
     done = subprocess.run(
-        [node, program, *arguments], cwd=folder, capture_output=True, text=True, timeout=60, check=False
+        [node, program, *arguments], cwd=folder, capture_output=True, text=True, timeout=180, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stderr

@@ -71,7 +71,12 @@ events.close()
 def run(folder: Path, program: str, *arguments: str) -> str:
     """What went to standard error; the process, beside the page's module, must have ended well."""
     done = subprocess.run(
-        [sys.executable, "-c", program, *arguments], cwd=folder, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", program, *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return done.stderr

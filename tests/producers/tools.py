@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.brokers.distribution import MissingError
 
 HERE = Path(__file__).parent
-INSTALL_SECONDS = 150
+INSTALL_SECONDS = 400
 
 
 def php() -> str:
@@ -95,5 +95,5 @@ def _run(command: Sequence[str], folder: Path, what: str) -> None:
 
 
 def _said(command: Sequence[str]) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     return done.stdout + done.stderr

@@ -83,7 +83,7 @@ def sent(url: str, form: dict[str, str], kind: str = "cart") -> Iterator[socket.
         f"POST /api/customer-{kind} HTTP/1.1\r\nHost: sandbox\r\n"
         f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(body)}\r\n\r\n"
     )
-    with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=10) as opened:
+    with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=60) as opened:
         opened.sendall(head.encode() + body)
         yield opened
 
@@ -101,7 +101,7 @@ def abort(opened: socket.socket) -> None:
     opened.close()
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 10) -> None:
+def eventually(condition: Callable[[], bool], seconds: float = 60) -> None:
     """Wait for a condition; fails when it doesn't come true in time."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -157,7 +157,7 @@ def test_it_speaks_tls_with_faults_and_stops_quickly(certificate: tuple[str, str
 def hello(port: int, trusting: ssl.SSLContext) -> Iterator[ssl.SSLSocket]:
     body = b"key=sk_fake"
     with (
-        socket.create_connection(("127.0.0.1", port), timeout=10) as plain,
+        socket.create_connection(("127.0.0.1", port), timeout=60) as plain,
         trusting.wrap_socket(plain, server_hostname="127.0.0.1", suppress_ragged_eofs=False) as opened,
     ):
         opened.sendall(b"POST /api/customer-cart HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
@@ -184,7 +184,7 @@ def test_in_the_foreground_it_says_where_it_listens_and_ends_at_a_signal(number:
             with sent(found[1], cart()):
                 eventually(lambda: control.state().in_flight == 1)
                 process.send_signal(number)
-                rest, complaints = process.communicate(timeout=10)
+                rest, complaints = process.communicate(timeout=60)
         finally:
             process.kill()
     assert (process.returncode, rest, complaints) == (0, "", "")

@@ -130,7 +130,7 @@ class Lane:
         return None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Delivery:
     """A request to make: handed out by `Outbox.take`, to be given back to `Outbox.settle` exactly once.
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Final
 
 import orjson
@@ -50,6 +51,8 @@ _TOO_LARGE_STATUS: Final = frozenset({413, 414})
 _REJECTING_STATUS: Final = frozenset({400, 409, 422} | _TOO_LARGE_STATUS)
 #: A gateway lost the API, or gave up waiting for it, and the API may still be at work: as ambiguous as a time-out.
 _AMBIGUOUS_STATUS: Final = frozenset({502, 504, *range(520, 525)})
+#: The API's usual answers are few and short, and parsed once (bytes).
+_SHORT: Final = 100
 #: An API that answers a paragraph gets its first words logged, no more.
 _LONGEST_MESSAGE: Final = 200
 
@@ -83,9 +86,10 @@ class Outcome:
 DELIVERED: Final = Outcome(Result.DELIVERED)
 
 
-def timed_out() -> Outcome:
-    """The deadline passed. Whether the request had been written by then, nobody can tell."""
-    return Outcome(Result.RETRYABLE, "timeout", "no answer within the deadline", ambiguous=True)
+def timed_out(*, written: bool = True) -> Outcome:
+    """The deadline passed. `written`: the request, or a part of it, may have left by then."""
+    message = "no answer within the deadline" if written else "no connection within the deadline"
+    return Outcome(Result.RETRYABLE, "timeout", message, ambiguous=written)
 
 
 def connection_failed(message: str, *, written: bool) -> Outcome:
@@ -98,7 +102,8 @@ def classify(status: int, body: bytes, retry_after: float | None = None) -> Outc
     if status // 100 == _SERVER_ERROR_CLASS or status in _RETRYABLE_STATUS:
         reason = "http_429" if status == _TOO_MANY_REQUESTS else "http_5xx" if status >= 500 else "http_other"  # noqa: PLR2004
         return _retryable(status, reason, retry_after)
-    if status // 100 in (_SUCCESS_CLASS, _CLIENT_ERROR_CLASS) and (envelope := _envelope(body)) is not None:
+    read = _envelope_of_short if len(body) <= _SHORT else _envelope
+    if status // 100 in (_SUCCESS_CLASS, _CLIENT_ERROR_CLASS) and (envelope := read(body)) is not None:
         return _by_envelope(status, *envelope, retry_after)
     if status in _TOO_LARGE_STATUS:
         return Outcome(Result.REJECTED, "payload_too_large", f"HTTP {status}")
@@ -109,6 +114,11 @@ def classify(status: int, body: bytes, retry_after: float | None = None) -> Outc
 def _retryable(status: int, reason: str, retry_after: float | None) -> Outcome:
     ambiguous = status in _AMBIGUOUS_STATUS
     return Outcome(Result.RETRYABLE, reason, f"HTTP {status}", retry_after=retry_after, ambiguous=ambiguous)
+
+
+@lru_cache(maxsize=64)
+def _envelope_of_short(body: bytes) -> tuple[str, str] | None:
+    return _envelope(body)
 
 
 def _parse(body: bytes) -> Any:

@@ -21,6 +21,9 @@ from worker.core.rules import CONFIRM_AFTER, FAILED_LONG, LONGEST_RETRY_AFTER, O
 SPARED: Final = "rejections"
 #: These say nothing of the event.
 _NO_FAILURES: Final = ("http_429", SPARED)
+#: What nearly every request comes to; making one takes longer than deciding it.
+_FIRST: Final = Settled(first=True)
+_CONFIRMED: Final = Settled()
 
 
 @dataclass(slots=True)
@@ -95,9 +98,9 @@ class Settling:
             slot.failing_since = None
             slot.mark = self.answers_of_others(lane)
             lane.waiting.append(slot)
-            return Settled(first=True)
+            return _FIRST
         self._deliver(lane, slot.event)
-        return Settled(first=not slot.confirming)
+        return _CONFIRMED if slot.confirming else _FIRST
 
     def _failed(self, lane: Lane, delivery: Delivery, outcome: Outcome, now: float) -> Settled:
         slot = delivery.slot

@@ -61,6 +61,8 @@ class Intake:
     _held_up: bool = False
     _join_told: bool = False
     _notices: Notices = field(default_factory=Notices)
+    #: Refused records of the batch at hand, which are not logged yet.
+    _refused: list[tuple[Record, Invalid]] = field(default_factory=list)
     _call_share: CallShare = field(default_factory=CallShare)
 
     def __post_init__(self) -> None:
@@ -160,10 +162,17 @@ class Intake:
                 else:
                     self._refuse(outbox, partition, record, one, now)
             split = list(outbox.counts.in_two_partitions) if outbox.counts.in_two_partitions else ()
-        if split:
-            self._notices.in_two_partitions(split)
+        self._tell_of_records(partition, split)
         if given_up is not None:
             _warn_of_another_log(partition, records[0].offset, given_up)
+
+    def _tell_of_records(self, partition: Partition, split: Sequence[str]) -> None:
+        """Not while the queue is held: who reads the log may be slow."""
+        refused, self._refused = self._refused, []
+        for record, invalid in refused:
+            self.rejected(partition, record, invalid)
+        if split:
+            self._notices.in_two_partitions(split)
 
     def _tell_of_calls(self, share: float | None) -> None:
         if share is not None:
@@ -186,7 +195,7 @@ class Intake:
             now=now,
         )
         if taken:
-            self.rejected(partition, record, invalid)
+            self._refused.append((record, invalid))
 
     def _advance(self, consumer: Consumer) -> None:
         """Takes over the client's positions, which pass what is no record, and the ends that became known.
@@ -213,12 +222,14 @@ class Intake:
             _warn_of_another_log(partition, position, given_up)
         self._take_over(ends, owned, now)
         self._backfill.tell(self.view.ends, positions, self._share(len(owned)), now)
-        if unknown or now >= self._next_ends:
-            self._next_ends = now + ENDS_INTERVAL
+        if now >= self._next_ends:  # a partition without a leader has no end for long
+            self._next_ends = now + (TICK if unknown else ENDS_INTERVAL)
             consumer.request_ends(owned)
 
     def _take_over(self, ends: dict[Partition, LogEnd], owned: frozenset[Partition], now: float) -> None:
         """Takes over a sample of log ends, and forgets those of partitions that are gone."""
+        if owned is not self._owned:
+            self._next_ends = now
         if ends or owned is not self._owned:
             known = self.view.ends | ends
             self.view.ends = {partition: end for partition, end in known.items() if partition in owned}

@@ -1,6 +1,8 @@
 """What the log says of requests: what became of each at debug, what a person should know at once at warning."""
 
+import errno
 import logging
+import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,8 +25,8 @@ _level = logging.getLogger(__name__)
 FAILS_OFTEN: Final = 10
 #: A shop is quiet where nothing was answered for so long (s): then the first failure is said.
 QUIET: Final = 60.0
-#: What the HTTP library says where this process may open no more sockets (EMFILE).
-_NO_DESCRIPTORS: Final = "os error 24"
+#: What the system says where this process may open no more sockets.
+_NO_DESCRIPTORS: Final = os.strerror(errno.EMFILE)
 
 
 @dataclass(slots=True)

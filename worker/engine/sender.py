@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from math import ceil
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import structlog
 import uvloop
@@ -36,6 +36,8 @@ Encode = Callable[[Delivery, str], Form]
 HEARTBEAT: Final = 1.0
 #: The loop's timers count in whole milliseconds.
 _PER_SECOND: Final = 1000
+#: What the loop names where it complains of a connection.
+_OF_THE_NETWORK: Final = frozenset({"transport", "protocol", "future"})
 #: What a difference of two times may be off (ms).
 _ROUNDING: Final = 1e-6
 
@@ -97,9 +99,7 @@ class Sender:
 
     async def _run(self, aside: Executor) -> None:
         loop = asyncio.get_running_loop()
-        loop.set_exception_handler(
-            lambda _, context: self._fail(context.get("exception") or RuntimeError(context["message"]))
-        )
+        loop.set_exception_handler(self._complain)
         try:
             self.start(loop, aside)
             await self._over
@@ -115,12 +115,27 @@ class Sender:
         self.queue.on_wake(self._wake)
         self._turn()
 
+    def _complain(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """The loop has met an exception that nobody catches.
+
+        One of a connection, or of a future of the loop's own that nobody awaits any more, as after a time-out, is the
+        network's: whoever waits for that connection hears of it in another way. All others are bugs.
+        """
+        error = context.get("exception") or RuntimeError(context.get("message"))
+        if context.keys() & _OF_THE_NETWORK:
+            problem = f"{context.get('message')}: {type(error).__name__}: {error}"
+            self.warn("a connection to the API failed in an unusual way", per="event_loop", problem=problem)
+        else:
+            self._fail(error)
+
     def _wake(self) -> None:
         """Called on any thread, also when all is over."""
         with suppress(RuntimeError):  # the loop is closed: what it died of is known already
             self._loop.call_soon_threadsafe(self._turn)
 
     def _turn(self) -> None:
+        if self._over.done():
+            return  # it has failed, or all has come back: only the client is left to be closed
         answered, self._answered, self._turn_is_due = self._answered, [], False
         try:
             turn = self.queue.turn(answered, self.concurrency)

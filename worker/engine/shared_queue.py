@@ -15,6 +15,8 @@ from worker.core.outbox import Outbox
 from worker.core.outcome import Outcome
 from worker.core.rules import Settled
 
+#: Nobody holds the lock for so long (s). Whoever watches or ends the worker waits no longer: it would hang as well.
+LOCKED_AT_MOST: Final = 1.0
 _NEVER: Final = float("inf")
 #: Whoever sends looks again by itself, whatever is due.
 _AWAKE: Final = -_NEVER
@@ -52,12 +54,19 @@ class SharedQueue:
         self.closed = False
 
     @contextmanager
-    def outbox(self) -> Iterator[Outbox]:
-        """The queue itself, for as long as it takes: nothing slow in here. Wakes the sending loop if need be."""
-        with self._lock:
+    def outbox(self, patience: float = -1) -> Iterator[Outbox]:
+        """The queue itself, for as long as it takes: nothing slow in here. Wakes the sending loop if need be.
+
+        Raises TimeoutError if the lock can't be had within `patience` seconds; -1: waits for ever.
+        """
+        if not self._lock.acquire(timeout=patience):
+            raise TimeoutError("somebody holds the delivery queue")
+        try:
             yield self._outbox
             if self._due(self.clock()) < self._alarm:
                 self._wake_sender()
+        finally:
+            self._lock.release()
 
     def on_wake(self, wake: Callable[[], None]) -> None:
         """`wake` is called under the lock, from any thread; it must be quick and not call back."""
@@ -94,10 +103,13 @@ class SharedQueue:
                 self._outbox.letters.failed(failed, self.clock())
 
     def close(self) -> None:
-        """Nothing starts any more; the sending loop ends."""
-        with self._lock:
-            self.closed = True
-            self._wake_sender()
+        """Nothing starts any more; the sending loop ends, unless a thread is stuck with the lock in its hands."""
+        self.closed = True
+        if self._lock.acquire(timeout=LOCKED_AT_MOST):
+            try:
+                self._wake_sender()
+            finally:
+                self._lock.release()
 
     def _due(self, now: float) -> float:
         """When the sending loop has something to do, unless something happens before."""

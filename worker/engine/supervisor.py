@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from worker.engine.shared_queue import SharedQueue
+from worker.engine.shared_queue import LOCKED_AT_MOST, SharedQueue
 from worker.engine.view import View
 
 log = structlog.get_logger(__name__)
@@ -70,15 +70,7 @@ class Supervisor:
             return self.failure
         if now - self.view.beat_at > POLL_STALLED_AFTER:
             return f"the poll loop has not turned for {now - self.view.beat_at:.0f} s"
-        if (seen := self.queue.sender_seen_at) is not None and now - seen > SENDING_STALLED_AFTER:
-            return f"the sending loop has not turned for {now - seen:.0f} s"
-        with self.queue.outbox() as outbox:
-            started, letters_since = outbox.oldest_start(), self.queue.letters_since
-        if started is not None and now - started > self.request_timeout + REQUEST_OVERDUE:
-            return f"a request has not come back for {now - started:.0f} s"
-        if letters_since is not None and now - letters_since > LETTERS_OVERDUE:
-            return f"dead letters have been on their way for {now - letters_since:.0f} s"
-        return None
+        return None if self.queue.closed else self._sending_stalled(now)  # closed: whoever closed it awaits its end
 
     def check(self) -> None:
         """The watchdog's round."""
@@ -88,6 +80,20 @@ class Supervisor:
         since, at_most = self.view.unstable_since, self.rebalance_timeout + REBALANCE_OVERDUE
         if since is not None and self.queue.clock() - since > at_most:
             self.fail(f"the consumer group has not become stable for {at_most:.0f} s")
+
+    def _sending_stalled(self, now: float) -> str | None:
+        if (seen := self.queue.sender_seen_at) is not None and now - seen > SENDING_STALLED_AFTER:
+            return f"the sending loop has not turned for {now - seen:.0f} s"
+        try:
+            with self.queue.outbox(LOCKED_AT_MOST) as outbox:
+                started, letters_since = outbox.oldest_start(), self.queue.letters_since
+        except TimeoutError:
+            return None  # whoever holds it stops the sending loop, which is seen above before long
+        if started is not None and now - started > self.request_timeout + REQUEST_OVERDUE:
+            return f"a request has not come back for {now - started:.0f} s"
+        if letters_since is not None and now - letters_since > LETTERS_OVERDUE:
+            return f"dead letters have been on their way for {now - letters_since:.0f} s"
+        return None
 
     def _run(self, name: str, work: Callable[[], None]) -> None:
         try:

@@ -134,6 +134,13 @@ def test_a_certificate_of_an_unknown_authority_is_red_until_that_authority_is_na
     assert (nothing.verdict, nothing.remedy) == ("red", "correct OPTICO_CA_FILE")
 
 
+def test_a_proxy_that_is_not_supported_is_named_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALL_PROXY", "socks5://proxy.example:1080")
+    found, *_ = looked_at("https://optico.invalid")
+    assert (found.verdict, found.remedy) == ("red", "name an http:// proxy, or except the API's host by NO_PROXY")
+    assert "names socks5://proxy.example; only http:// proxies are supported" in found.detail
+
+
 def test_a_certificate_of_another_host_is_red_and_the_name_is_what_to_correct(tmp_path: Path) -> None:
     files = write_certificates(tmp_path)
     with answering(tls=files.broker, host="127.0.0.2") as url:

@@ -16,7 +16,7 @@ from kafka import TopicPartition
 from kafka.protocol.consumer import JoinGroupRequest, SyncGroupRequest
 from kafka.structs import OffsetAndMetadata
 
-from tests.brokers.tools import ask, wait_until
+from tests.brokers.tools import PATIENCE, ask, wait_until
 from tests.integration.conftest import Stage, api, stage
 from tests.integration.process import KEY
 from worker.commands.replay import replay as replay_command
@@ -115,7 +115,7 @@ class Replay:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self._process.poll() is None:
             self._process.kill()
-        self._process.wait(10)
+        self._process.wait(60)
         if error is not None:
             error.add_note("the replay said:\n" + self.said()[-6000:])
         for file in self._files:
@@ -140,7 +140,7 @@ class Replay:
 
     def summary(self, code: int = 0, timeout: float = 60) -> dict[str, Any]:
         """Waits for its end."""
-        assert self._process.wait(timeout) == code, self.said()
+        assert self._process.wait(PATIENCE * timeout) == code, self.said()
         found: dict[str, Any] = json.loads(Path(self._files[0].name).read_text())
         return found
 

@@ -28,7 +28,7 @@ def consumer_groups(*arguments: str) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=180,
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended.stdout
@@ -48,7 +48,7 @@ def tools_jar() -> Path:
     with tempfile.TemporaryDirectory(prefix=".kafka-tools-", dir=jars.parent) as folder:
         command = [maven, "-B", "-q", "--strict-checksums", "-f", str(POM), "dependency:copy", artifact]
         ended = subprocess.run(
-            [*command, f"-DoutputDirectory={folder}"], capture_output=True, text=True, check=False, timeout=150
+            [*command, f"-DoutputDirectory={folder}"], capture_output=True, text=True, check=False, timeout=400
         )
         if ended.returncode != 0:
             raise MissingError(f"missing: Kafka's tools; mvn could not get them:\n{ended.stdout[:500]}")

@@ -91,6 +91,31 @@ def test_a_cart_that_is_emptied_while_it_waits_for_a_retry_is_done_without_it() 
     assert (world.held, report.complete, report.emptied, report.failing) == ({}, True, 1, [])
 
 
+def test_a_request_in_flight_is_awaited_though_its_cart_was_changed_and_emptied_since() -> None:
+    """The emptied cart drops the change, which was the newest state that had been handed out."""
+
+    class Slow(World):
+        def answer(self) -> None:
+            """Comes after all else, as that of an API that takes seconds."""
+            if self.now >= 1003.0:
+                super().answer()
+
+    world = Slow(Random(1), to_come=0, faults=0)
+    world.log = [ENTITIES[0]]
+    survey = Survey()
+    survey.meet(world.state(0), world.decoded(0), in_range=True)
+    world.position = 1
+    replay = _replay(survey, world)
+    handed_out = list(replay.course.feed(iter([(ENTITIES[0], world.state(0))]), Room(1, 1)))
+    world.numbers.send(world.outbox, handed_out, world.now, world.now)
+    world.take()
+    world.log += [ENTITIES[0]] * 2
+    world.emptied.add(2)
+    replay.run()
+    report = replay.report()
+    assert (world.flights, report.requests, report.complete, report.emptied) == ([], 1, True, 1)
+
+
 def test_a_rejection_of_what_was_replaced_says_nothing_of_what_replaced_it() -> None:
     """Both answers may be found at once, and a rejection is heard of after a delivery."""
     world = World(Random(1), to_come=0, faults=0)

@@ -71,7 +71,7 @@ def test_brokers_that_can_not_be_reached_are_said() -> None:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
     assert ended.returncode == 1

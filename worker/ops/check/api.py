@@ -1,19 +1,14 @@
 """Whether the Cart API can be reached: network, TLS, HTTP. Sends no event, and no key unless that is asked for."""
 
+import asyncio
 import socket
 import ssl
 import time
 from collections.abc import Iterator
-from datetime import timedelta
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 from urllib.parse import urlsplit
 
-from pyreqwest.client import SyncClient, SyncClientBuilder
-from pyreqwest.exceptions import PyreqwestError, RequestTimeoutError
-
-from worker import __version__
-from worker.adapters.http import CartApi
+from worker.adapters.http import Answer, ExchangeFailed, HttpClient, ProxyNotSupportedError
 from worker.ops.check import key
 from worker.ops.check.finding import Finding, ok, red, warn
 from worker.settings import Optico
@@ -24,6 +19,8 @@ ANSWER_WITHIN = 10.0
 SKEW_AT_MOST = 5.0
 _REDIRECTS, _BAD_REQUEST, _FAILURES = 300, 400, 500
 _HANDSHAKE_WITHIN = 3.0
+#: OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH.
+_OTHER_NAMES = (62, 64)
 
 
 def check(settings: Optico, *, try_key: bool = False) -> Iterator[Finding]:
@@ -33,10 +30,11 @@ def check(settings: Optico, *, try_key: bool = False) -> Iterator[Finding]:
         yield key.untried()
         return
     try:
-        with _client(settings) as client:
-            yield from key.check(client, settings)
+        client = _client(settings)
     except (OSError, ValueError) as error:
-        yield red("key", "OPTICO_API_KEY", f"not tried: {error}", "correct OPTICO_CA_FILE", known=None)
+        yield red("key", "OPTICO_API_KEY", f"not tried: {error}", _remedy(error), known=None)
+    else:
+        yield key.check(client, settings)
 
 
 def _reached(settings: Optico) -> Iterator[Finding]:
@@ -44,39 +42,34 @@ def _reached(settings: Optico) -> Iterator[Finding]:
     try:
         client = _client(settings)
     except (OSError, ValueError) as error:
-        yield red("api", url, str(error), "correct OPTICO_CA_FILE")
+        yield red("api", url, str(error), _remedy(error))
         yield _unknown_clock(url)
         return
-    with client:
-        began = time.time()
-        try:
-            with client.get(f"{url}/").build_streamed() as response:
-                status, date = response.status, response.get_header("date")
-        except RequestTimeoutError:
-            yield red("api", url, "no answer in time", "is it up, and is a firewall or a proxy in between?")
-        except PyreqwestError as error:
-            yield _plain_text_to_tls(url) or red("api", url, *_failed(error))
-        else:
-            yield _answered(settings, status)
-            yield _clock(url, date, began, time.time())
-            return
-    yield _unknown_clock(url)
+    began = time.time()
+    try:
+        answer = asyncio.run(_front_page(client))
+    except ExchangeFailed as failure:
+        yield _failed(url, failure)
+        yield _unknown_clock(url)
+    else:
+        yield _answered(settings, answer.status)
+        yield _clock(url, answer.date, began, time.time())
 
 
-def _client(settings: Optico) -> SyncClient:
-    """As the worker's, whose own constructor says what is wrong with the CA file."""
-    timeout = min(settings.timeout_seconds, ANSWER_WITHIN)
-    CartApi(settings.url, timeout=timeout, concurrency=1, ca_file=settings.ca_file)
-    builder = (
-        SyncClientBuilder()
-        .user_agent(f"optico-worker/{__version__}")
-        .timeout(timedelta(seconds=timeout))
-        .follow_redirects(enable=False)
-        .error_for_status(enable=False)
-    )
-    if settings.ca_file is not None:
-        builder = builder.add_root_certificate_pem(Path(settings.ca_file).read_bytes())
-    return builder.build()
+def _remedy(error: Exception) -> str:
+    proxy = isinstance(error, ProxyNotSupportedError)
+    return "name an http:// proxy, or except the API's host by NO_PROXY" if proxy else "correct OPTICO_CA_FILE"
+
+
+def _client(settings: Optico) -> HttpClient:
+    return HttpClient(settings.url, timeout=min(settings.timeout_seconds, ANSWER_WITHIN), ca_file=settings.ca_file)
+
+
+async def _front_page(client: HttpClient) -> Answer:
+    try:
+        return await client.exchange(client.head("GET", "/"))
+    finally:
+        await client.close()
 
 
 def _answered(settings: Optico, status: int) -> Finding:
@@ -93,19 +86,23 @@ def _answered(settings: Optico, status: int) -> Finding:
     return ok("api", settings.url, f"{said}{', TLS verified' if facts['tls'] else ', without TLS'}", **facts)
 
 
-def _failed(error: PyreqwestError) -> tuple[str, str]:
-    details = getattr(error, "details", None) or {}
-    causes = [cause["message"] for cause in details.get("causes") or []] or [error.message]
-    words = " ".join(causes)
-    if "not valid for name" in words or "NotValidForName" in words:
-        return causes[-1], "OPTICO_URL names a host that its certificate is not for: correct the host's name"
-    if "lookup address" in words or "dns error" in words:
-        return causes[-1], "OPTICO_URL names a host that has no address: correct its name, or this machine's DNS"
-    if "InvalidContentType" in words or "corrupt message" in words:
-        return causes[-1], "the port of OPTICO_URL speaks no TLS: is it another port's, or an http:// address?"
-    if "certificate" in words.lower():
-        return causes[-1], "set OPTICO_CA_FILE to the certificates that sign the API's, or have its certificate renewed"
-    return causes[-1], "compare OPTICO_URL; can this machine reach it (DNS, firewall, proxy)?"
+def _failed(url: str, failure: ExchangeFailed) -> Finding:
+    what, cause = str(failure), failure.__cause__
+    match cause:
+        case _ if failure.timed_out:
+            remedy = "is it up, and is a firewall or a proxy in between?"
+            return _plain_text_to_tls(url) or red("api", url, "no answer in time", remedy)
+        case ssl.SSLCertVerificationError(verify_code=code) if code in _OTHER_NAMES:
+            remedy = "OPTICO_URL names a host that its certificate is not for: correct the host's name"
+        case ssl.SSLCertVerificationError():
+            remedy = "set OPTICO_CA_FILE to the certificates that sign the API's, or have its certificate renewed"
+        case ssl.SSLError():
+            remedy = "the port of OPTICO_URL speaks no TLS: is it another port's, or an http:// address?"
+        case socket.gaierror():
+            remedy = "OPTICO_URL names a host that has no address: correct its name, or this machine's DNS"
+        case _:
+            remedy = "compare OPTICO_URL; can this machine reach it (DNS, firewall, proxy)?"
+    return _plain_text_to_tls(url) or red("api", url, what, remedy)
 
 
 def _plain_text_to_tls(url: str) -> Finding | None:

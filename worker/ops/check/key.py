@@ -1,13 +1,12 @@
 """Whether the API knows the key: by posting it and nothing else, which no cart and no order comes of."""
 
-from collections.abc import Iterator
+import asyncio
 from typing import Any
 from urllib.parse import urlencode
 
 import orjson
-from pyreqwest.client import SyncClient
-from pyreqwest.exceptions import PyreqwestError
 
+from worker.adapters.http import HEADERS, Answer, ExchangeFailed, HttpClient
 from worker.adapters.logs import Mask
 from worker.core.outcome import KEY_REFUSED_MESSAGE
 from worker.ops.check.finding import Finding, ok, red, warn
@@ -23,25 +22,27 @@ def untried() -> Finding:
     return warn("key", _NAME, "not tried", "check --key posts it to the API, and nothing else", known=None)
 
 
-def check(client: SyncClient, settings: Optico) -> Iterator[Finding]:
-    """One finding. Blocks for the client's time-out at most."""
+def check(client: HttpClient, settings: Optico) -> Finding:
+    """Blocks for the client's time-out at most."""
     try:
-        body = urlencode({"key": settings.api_key.value}).encode()
-        headers = {"content-type": "application/x-www-form-urlencoded", "accept": "application/json"}
-        response = client.post(f"{settings.url}/api/customer-cart").headers(headers).body_bytes(body).build().send()
-        status, answer = response.status, _envelope(response.bytes().to_bytes())
-    except PyreqwestError as error:
-        yield _unknown(f"no answer to the key: {error.message}")
-        return
-    if status >= _SERVER_ERRORS or answer is None:
-        yield _unknown(f"HTTP {status}{'' if answer else ' without the JSON of the API'}")
-    elif _refused(answer):
-        yield red(
-            "key", _NAME, "the API refuses it", "take the key from your Optico account under Manage APIs", known=False
-        )
-    else:
-        message = Mask(lambda: settings.api_key.known)(answer)[:_LONGEST_MESSAGE]
-        yield ok("key", _NAME, f"the API knows it (to the key alone it says: {message or 'success'})", known=True)
+        answer = asyncio.run(_post(client, urlencode({"key": settings.api_key.value}).encode()))
+    except ExchangeFailed as failure:
+        return _unknown(f"no answer to the key: {failure}")
+    status, message = answer.status, _envelope(answer.body)
+    if status >= _SERVER_ERRORS or message is None:
+        return _unknown(f"HTTP {status}{'' if message else ' without the JSON of the API'}")
+    if _refused(message):
+        remedy = "take the key from your Optico account under Manage APIs"
+        return red("key", _NAME, "the API refuses it", remedy, known=False)
+    said = Mask(lambda: settings.api_key.known)(message)[:_LONGEST_MESSAGE]
+    return ok("key", _NAME, f"the API knows it (to the key alone it says: {said or 'success'})", known=True)
+
+
+async def _post(client: HttpClient, body: bytes) -> Answer:
+    try:
+        return await client.exchange(client.head("POST", "/api/customer-cart", HEADERS), body)
+    finally:
+        await client.close()
 
 
 def _unknown(what: str) -> Finding:

@@ -55,9 +55,12 @@ class Numbers:
             )
 
     def idle(self, outbox: Outbox, entities: Iterable[Entity]) -> list[Entity]:
-        """Those of which nothing is under way or planned any more."""
-        unsettled = outbox.owned[_OWN].unsettled
-        idle = [entity for entity in entities if self._numbers.get(entity) not in unsettled]
+        """Those of which nothing is in flight or planned any more.
+
+        The newest number does not tell: it may have been dropped while an older one is in flight.
+        """
+        pending = {event.entity for event in outbox.owned[_OWN].unsettled.values()}
+        idle = [entity for entity in entities if entity not in pending]
         for entity in idle:
             self._states.pop(self._numbers.pop(entity, 0), None)
         return idle
