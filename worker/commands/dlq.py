@@ -82,7 +82,7 @@ def dlq() -> None:
 def list_command(context: click.Context, /, *, limit: int | None, as_json: bool, **filters: Any) -> None:
     """Lists dead letters, the newest last: each record once, with how many letters it has.
 
-    `invalid` says why a letter's value is no valid event: it is not sent by `redrive`.
+    A letter whose value is no valid event is `invalid`, with why: `redrive` does not send it.
     """
     settings, topic = _settings(_READS)
     with told():

@@ -96,7 +96,9 @@ def test_a_letter_whose_value_is_no_valid_event_is_listed_with_why(varied: Post)
     varied.reject(varied.write([cart("8", products="none"), cart("9", products=[])]))
 
     lines = varied.dlq("list", "--json").json_lines
+    rows = varied.dlq("list", "--id", "8").rows
 
+    assert [row["message"] for row in rows] == ["invalid: products: expected an array"]
     assert {line["letter"][-1]: line["invalid"] for line in lines} == {
         **dict.fromkeys("012"),
         "3": "byte 0: expecting value",

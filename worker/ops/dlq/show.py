@@ -15,7 +15,7 @@ from worker.ops.terminal import CommandError
 from worker.ports import Record
 from worker.settings import Settings
 
-_COLUMNS = ("letter", "letters", "failed at", "reason", "entity", "attempts", "record", "message", "invalid")
+_COLUMNS = ("letter", "letters", "failed at", "reason", "entity", "attempts", "record", "message")
 
 
 def list_letters(settings: Settings, topic: str, selection: Selection, *, limit: int | None, as_json: bool) -> int:
@@ -94,6 +94,6 @@ def _readable(value: bytes | None) -> str:
 
 
 def _row(letter: DeadLetter) -> tuple[object, ...]:
-    message, invalid = printable(letter.message or "", 200), letter.invalid and printable(letter.invalid, 200)
+    message = printable(letter.message or "" if letter.invalid is None else f"invalid: {letter.invalid}", 200)
     times = letter.letters, instant(letter.failed_at)
-    return letter.where, *times, letter.reason, letter.name, letter.attempts, letter.origin, message, invalid
+    return letter.where, *times, letter.reason, letter.name, letter.attempts, letter.origin, message
