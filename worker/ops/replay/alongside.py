@@ -62,7 +62,7 @@ class LiveReplay:
     requests: int = 0
     course: Course = field(init=False)
     _invalid: list[Refusal] = field(init=False)
-    _landing: set[Entity] = field(default_factory=set)
+    _landing: dict[Entity, None] = field(default_factory=dict)
     _check: tuple[dict[Entity, State], Mapping[Partition, int]] | None = None
 
     def __post_init__(self) -> None:
@@ -93,14 +93,14 @@ class LiveReplay:
         for entity, refusal in given_up:
             self.course.reject(entity, refusal)
         for entity in idle:
-            self._landing.discard(entity)
+            self._landing.pop(entity, None)
             self.course.settle(entity)
 
     def _take_answers(self) -> None:
         for answer in self.dispatch.answers():
             self.requests += 1
             self.course.answer(answer.entity, answer.outcome, answer.at)
-            self._landing.add(answer.entity)
+            self._landing[answer.entity] = None
 
     def _read_on(self) -> None:
         """Reads what came to the topic, and checks what was answered against an end that is taken after the answer."""
@@ -114,7 +114,7 @@ class LiveReplay:
             if (entity := entity_of(decoded)) is not None and self.course.newer(entity, state)
         ]
         self.dispatch.send(newer)  # not while it is read: adding them holds the sending loop up
-        self._landing |= {entity for entity, state in newer if state.emptied}  # no answer may come of these
+        self._landing |= {entity: None for entity, state in newer if state.emptied}  # no answer may come of these
         if self._check is not None and not self.reading.left(self._check[1]):
             self.course.checked(self._check[0])
             self._check = None
