@@ -1,6 +1,7 @@
 """What a redrive makes of letters, by what the log holds after them, on a real Kafka and the sandbox."""
 
 import json
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from tests.integration.events import cart, order
 from tests.integration.process import KEY
 from tests.ops.dlq.conftest import Post, Transaction
 from tests.ops.program import optico
-from worker.ops import transactions
+from worker.ops import dlq, transactions
 
 OLD, NEW = cart("1", 1), cart("1", 2)
 EMPTIED = Record(b"cart:1", json.dumps(json.loads(OLD.value or b"") | {"products": []}).encode())
@@ -372,6 +373,22 @@ def test_what_the_api_rejects_fails_and_its_answer_is_printed_without_the_key(po
     assert "No domain for ***" in answer.out
     assert f"{post.topic}:0:3 is newer" in answer.out
     assert KEY not in answer.out + answer.err
+
+
+def test_a_record_that_is_deleted_before_it_is_sent_fails(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    post.reject(post.write([OLD, cart("2")]))
+    module = sys.modules[dlq.redrive.__module__]
+    deliver = module.deliver
+
+    def late(*arguments: Any) -> Any:
+        post.delete_before(1)
+        return deliver(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "deliver", late)
+        assert post.execute(code=1) == {"0": "failed", "1": "sent"}
+    assert post.execute(code=1) == {"0": "refused", "1": "sent"}
+    assert post.held() == {"2": 1}
 
 
 def test_the_documents_keys_are_always_the_same(post: Post) -> None:
