@@ -5,7 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from worker.adapters.kafka.admin import Admin
-from worker.core.ownership import Partition
+from worker.core.state import Partition
 
 #: A healthy producer that writes exactly once nearly always has one open; none stays open for so long (s).
 _OPEN_FOR = 2.0

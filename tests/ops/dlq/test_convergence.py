@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 
 from tests.ops.replay.world import ENTITIES, P0, P1, Again, World
 from worker.core.event import Entity
-from worker.core.lane import Coordinates
+from worker.core.state import RecordPosition
 from worker.ops.dlq.letter import DeadLetter
 from worker.ops.dlq.plan import Outcome, Plan
 from worker.ops.replay.alongside import LiveReplay
-from worker.ops.replay.course import Room
+from worker.ops.replay.range_scan import RangeScan
 from worker.ops.replay.reading import Feed
-from worker.ops.replay.survey import Survey
+from worker.ops.replay.tracker import Room
 
 
 @given(seed=st.integers(0, 2**32), before=st.integers(1, 10), during=st.integers(0, 10), faults=st.integers(0, 6))
@@ -73,7 +73,7 @@ def _letter(world: World, offset: int, number: int) -> DeadLetter:
     kind, id_ = entity = world.log[offset]
     unsaid: dict[str, Any] = dict.fromkeys(["key", "reason", "message", "attempts", "failed_at", "worker"])
     return DeadLetter(
-        where=Coordinates("letters", 0, number),
+        where=RecordPosition("letters", 0, number),
         origin=world.state(offset).at,
         headers=(),
         entity=kind,
@@ -109,7 +109,7 @@ def _plan(world: World, chosen: list[DeadLetter], letters: list[DeadLetter]) -> 
 
 
 def _run(world: World, targets: dict[Entity, Any]) -> None:
-    survey = Survey()
+    survey = RangeScan()
     for entity, target in targets.items():
         survey.newest.put(entity, target.state.at, target.state.timestamp)
     stand_in: Any = world

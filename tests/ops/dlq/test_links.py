@@ -23,10 +23,10 @@ def letter(*, call_id: str | None, newer_call_id: str | None = None) -> Letter:
     made = box(dead_letters=True)
     made.add(A, call_id=call_id, agent="Zoé")
     made.add(A, call_id=newer_call_id)
-    delivery = made.next()
-    delivery.event.payload = Content(b"{}", b"cart:a", HEADERS, 1000)
-    made.settle(delivery, REJECTED)
-    (found,) = made.outbox.letters.take(made.now, 1)
+    attempt = made.next()
+    attempt.event.payload = Content(b"{}", b"cart:a", HEADERS, 1000)
+    made.settle(attempt, REJECTED)
+    (found,) = made.deliveries.letters.take(made.now, 1)
     return found
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.core.event import Entity
-from worker.core.ownership import Partition
+from worker.core.state import Partition
 from worker.ops.replay.targets import At, Earliest, Latest, Offsets, ago, coordinates, entities, instant, offsets, place
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)

@@ -7,10 +7,9 @@ from typing import Self
 
 from worker.adapters.kafka.dead_letters import LONGEST_ID, PREFIX
 from worker.core.event import Entity, Event, Invalid, Kind, Skipped
-from worker.core.lane import Coordinates
-from worker.core.ownership import Partition
+from worker.core.state import Partition, RecordPosition
 from worker.formats import ReadConfig, read
-from worker.ops.replay.survey import State
+from worker.ops.replay.range_scan import State
 from worker.ports import Record
 
 _KINDS: dict[str | None, Kind] = {"cart": "cart", "order": "order"}
@@ -18,12 +17,12 @@ _KINDS: dict[str | None, Kind] = {"cart": "cart", "order": "order"}
 _CALL_ID = re.compile(r"-?[1-9][0-9]{0,17}", re.ASCII)
 
 
-def position(text: str) -> Coordinates:
+def position(text: str) -> RecordPosition:
     """`TOPIC:PARTITION:OFFSET`; dashes do as well. Raises ValueError, in words, for anything else."""
     match = re.fullmatch(r"(.+)([:-])(\d{1,9})\2(\d{1,18})", text, re.ASCII)
     if match is None:
         raise ValueError(f"{text!r} is not TOPIC:PARTITION:OFFSET, such as shop.carts.dlq:0:15")
-    return Coordinates(match[1], int(match[3]), int(match[4]))
+    return RecordPosition(match[1], int(match[3]), int(match[4]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +35,8 @@ class DeadLetter:
     its record.
     """
 
-    where: Coordinates
-    origin: Coordinates | None
+    where: RecordPosition
+    origin: RecordPosition | None
     key: bytes | None
     headers: tuple[tuple[str, bytes], ...]
     reason: str | None
@@ -63,7 +62,7 @@ class DeadLetter:
         text = {name: value.decode("utf-8", "replace") for name, value in said.items()}
         call_id = text.get("call_id", "")
         letter = cls(
-            where=Coordinates(*partition, record.offset),
+            where=RecordPosition(*partition, record.offset),
             origin=_origin(text),
             key=None if record.key is None else bytes(record.key),
             headers=headers,
@@ -146,9 +145,9 @@ def instant(seconds: float | None) -> str | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _origin(said: dict[str, str]) -> Coordinates | None:
+def _origin(said: dict[str, str]) -> RecordPosition | None:
     topic, partition, offset = said.get("topic"), _number(said.get("partition")), _number(said.get("offset"))
-    return None if not topic or partition is None or offset is None else Coordinates(topic, partition, offset)
+    return None if not topic or partition is None or offset is None else RecordPosition(topic, partition, offset)
 
 
 def _number(text: str | None) -> int | None:

@@ -14,10 +14,9 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from worker.core.event import Entity, Event, Invalid, Skipped
-from worker.core.lane import Coordinates
-from worker.core.ownership import Partition
+from worker.core.state import Partition, RecordPosition
 from worker.ops.dlq.letter import DeadLetter
-from worker.ops.replay.survey import Refusal, State, entity_of
+from worker.ops.replay.range_scan import Refusal, State, entity_of
 
 STALE = "its record is gone: what was delivered since may have been newer"
 
@@ -40,7 +39,7 @@ class Step:
     letter: DeadLetter
     outcome: Outcome
     detail: str = ""
-    superseded_by: Coordinates | None = None
+    superseded_by: RecordPosition | None = None
 
 
 @dataclass(slots=True)
@@ -55,8 +54,8 @@ class Case:
     others: list[DeadLetter] = field(default_factory=list)
     states: list[State] = field(default_factory=list)
     newest: State | None = None
-    found: set[Coordinates] = field(default_factory=set)
-    displaced: set[Coordinates] = field(default_factory=set)
+    found: set[RecordPosition] = field(default_factory=set)
+    displaced: set[RecordPosition] = field(default_factory=set)
 
     def meet(self, state: State) -> None:
         """A record of the entity that counts. Where times are equal, one that is no letter's is the newer one."""
@@ -113,7 +112,7 @@ class Case:
         return Step(letter, Outcome.SUPERSEDED, f"{newest.at} is newer: {then}", newest.at)
 
 
-def _displaced(at: Coordinates) -> str:
+def _displaced(at: RecordPosition) -> str:
     return f"the topic was created anew: {at} is another record, or after the end"
 
 
@@ -154,7 +153,7 @@ class Plan:
         """`unusable`: topics of which no letter is sent, with the reason. `partitions`: those that exist."""
         self.steps: list[Step] = []
         self.cases: dict[Entity, Case] = {}
-        self._by_record: dict[Coordinates, list[tuple[Entity, DeadLetter]]] = {}
+        self._by_record: dict[RecordPosition, list[tuple[Entity, DeadLetter]]] = {}
         for letter in letters:
             refusal = _refusal(letter, unusable, partitions)
             entity = letter.event or letter.named

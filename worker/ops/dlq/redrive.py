@@ -3,7 +3,7 @@
 1. The dead-letter topic is read, and the letters are chosen.
 2. The log is read from the letters on, which gives the plan (see `plan`). A dry run ends here.
 3. A live replay of the entities in the plan: it reads the log again from the letters on, sends each entity's newest
-   state, and looks at the log after each answer (see `worker.ops.replay.course`).
+   state, and looks at the log after each answer (see `worker.ops.replay.tracker`).
 
 Nothing is written to Kafka. A second run does the same again, and ends with the same states.
 """
@@ -19,16 +19,16 @@ from worker.adapters.kafka.reader import Reader
 from worker.adapters.kafka.replay import PartitionReader
 from worker.adapters.logs import Mask
 from worker.core.event import Entity
-from worker.core.ownership import Partition
+from worker.core.state import Partition
 from worker.ops.dlq.plan import STALE, Plan, Target
 from worker.ops.dlq.report import Report
 from worker.ops.dlq.shelf import Selection, Shelf, one_a_record
 from worker.ops.replay.alongside import LiveReplay
 from worker.ops.replay.links import Links
 from worker.ops.replay.progress import Progress
+from worker.ops.replay.range_scan import RangeScan, State
 from worker.ops.replay.reading import Feed, Reading
 from worker.ops.replay.run import Stop, deliver, prepare, signals
-from worker.ops.replay.survey import State, Survey
 from worker.ops.terminal import note
 from worker.ops.transactions import still_open
 from worker.ports import UnavailableError
@@ -68,8 +68,8 @@ def redrive(settings: Settings, options: RedriveOptions, *, as_json: bool) -> in
                     note(f"{entity}: {STALE}; with --accept-stale the value of letter {target.stale.where} is sent")
             report.begin(plan.steps, targets.values())
             if options.execute and targets:
-                delivery = _Delivery(settings, shelf, reading, starts, stop, progress, report)
-                delivery.run(targets, options.per_second)
+                attempt = _Delivery(settings, shelf, reading, starts, stop, progress, report)
+                attempt.run(targets, options.per_second)
     return report.end()
 
 
@@ -140,7 +140,7 @@ class _Delivery:
     report: Report
 
     def run(self, targets: Mapping[Entity, Target], per_second: float) -> None:
-        survey, links, reading = Survey(), Links(), self.reading
+        survey, links, reading = RangeScan(), Links(), self.reading
         for entity, target in targets.items():
             survey.newest.put(entity, target.state.at, target.state.timestamp)
             for step in target.steps:

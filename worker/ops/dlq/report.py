@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from worker.ops import terminal
 from worker.ops.dlq.letter import instant
 from worker.ops.dlq.plan import Outcome, Step, Target
+from worker.ops.replay.range_scan import Refusal, State
 from worker.ops.replay.run import Stop
-from worker.ops.replay.survey import Refusal, State
 
 _COLUMNS = ("letter", "letters", "failed at", "reason", "entity", "record", "outcome", "detail")
 _WORDS = {

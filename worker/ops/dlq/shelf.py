@@ -5,8 +5,7 @@ from dataclasses import dataclass, replace
 
 from worker.adapters.kafka.admin import Admin
 from worker.adapters.kafka.reader import Reader
-from worker.core.lane import Coordinates
-from worker.core.ownership import Partition
+from worker.core.state import Partition, RecordPosition
 from worker.formats import ReadConfig
 from worker.ops.dlq.letter import DeadLetter
 from worker.ops.terminal import CommandError, progress
@@ -28,7 +27,7 @@ class Selection:
     ids: frozenset[str] = frozenset()
     since: float | None = None
     until: float | None = None
-    named: frozenset[Coordinates] = frozenset()
+    named: frozenset[RecordPosition] = frozenset()
 
     def __contains__(self, letter: DeadLetter) -> bool:
         return (
@@ -75,7 +74,7 @@ class Shelf:
         found = self._admin.offsets_at(self.begins, max(0, int(since * 1000) - _CLOCKS_DIFFER))
         return {at: self.ends[at] if offset is None else offset for at, offset in found.items()}
 
-    def at(self, positions: Collection[Coordinates]) -> Iterator[tuple[DeadLetter, Record]]:
+    def at(self, positions: Collection[RecordPosition]) -> Iterator[tuple[DeadLetter, Record]]:
         """The letters at these positions, without those that are not there any more."""
         spans: dict[Partition, tuple[int, int]] = {}
         for topic, number, offset in positions:
@@ -84,7 +83,7 @@ class Shelf:
                 low, high = spans.get(partition, (offset, 0))
                 spans[partition] = (min(low, offset), max(high, offset + 1))
         for partition, record in self._reader.read(spans):
-            if Coordinates(*partition, record.offset) in positions:
+            if RecordPosition(*partition, record.offset) in positions:
                 yield DeadLetter.of(partition, record, self._config), record
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from worker.adapters.kafka.admin import open_admin
 from worker.adapters.kafka.reader import Reader
-from worker.core.lane import Coordinates
+from worker.core.state import RecordPosition
 from worker.core.text import printable
 from worker.ops import terminal
 from worker.ops.dlq.letter import DeadLetter, instant
@@ -40,7 +40,7 @@ def list_letters(settings: Settings, topic: str, selection: Selection, *, limit:
     return 0
 
 
-def _by_failure(letter: DeadLetter) -> tuple[float, Coordinates]:
+def _by_failure(letter: DeadLetter) -> tuple[float, RecordPosition]:
     return letter.failed_at or 0.0, letter.where
 
 

@@ -9,13 +9,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from worker.core.event import Entity
-from worker.core.ownership import Partition
-from worker.ops.replay.course import Course, Finished, Room
+from worker.core.state import Partition
 from worker.ops.replay.dispatch import Dispatch
 from worker.ops.replay.links import Links
 from worker.ops.replay.progress import Progress
+from worker.ops.replay.range_scan import RangeScan, Refusal, State, entity_of
 from worker.ops.replay.reading import Feed, Reading
-from worker.ops.replay.survey import Refusal, State, Survey, entity_of
+from worker.ops.replay.tracker import Finished, ReplayTracker, Room
 
 
 @dataclass(slots=True)
@@ -47,10 +47,10 @@ class Report:
 class LiveReplay:
     """One replay of surveyed entities. `reading` is where the survey ended, `feed` where the range begins.
 
-    `stops`: the range's end in each partition. `links`: known before the range is read. `finished`: see `Course`.
+    `stops`: the range's end in each partition. `links`: known before the range is read. `finished`: see `ReplayTracker`.
     """
 
-    survey: Survey
+    survey: RangeScan
     reading: Reading
     feed: Feed
     dispatch: Dispatch
@@ -60,14 +60,14 @@ class LiveReplay:
     links: Links = field(default_factory=Links)
     finished: Finished = lambda *_: None
     requests: int = 0
-    course: Course = field(init=False)
+    course: ReplayTracker = field(init=False)
     _invalid: list[Refusal] = field(init=False)
     _landing: dict[Entity, None] = field(default_factory=dict)
     _check: tuple[dict[Entity, State], Mapping[Partition, int]] | None = None
 
     def __post_init__(self) -> None:
         self._invalid = list(self.survey.invalid())
-        self.course = Course(self.survey.newest, self.links, self.finished)  # which takes them, one by one
+        self.course = ReplayTracker(self.survey.newest, self.links, self.finished)  # which takes them, one by one
 
     def run(self) -> None:
         """Sends until all is done; once stopped, until what was sent is checked. Raises FatalError.

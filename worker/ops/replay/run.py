@@ -16,16 +16,16 @@ from worker.adapters.allocator import give_large_blocks_back
 from worker.adapters.kafka.admin import open_admin
 from worker.adapters.kafka.replay import PartitionReader
 from worker.core.event import Entity
-from worker.core.ownership import Partition
+from worker.core.state import Partition
 from worker.ops.replay.alongside import LiveReplay, Report
-from worker.ops.replay.course import Room
 from worker.ops.replay.dispatch import Dispatch
 from worker.ops.replay.log import Selection
+from worker.ops.replay.offset_range import OffsetRange, spans
 from worker.ops.replay.progress import Progress
 from worker.ops.replay.reading import Feed, Reading, Stopped
-from worker.ops.replay.span import Span, spans
 from worker.ops.replay.summary import show
 from worker.ops.replay.targets import Place
+from worker.ops.replay.tracker import Room
 from worker.ops.terminal import CommandError, note
 from worker.settings import Settings
 
@@ -77,7 +77,7 @@ def alongside(settings: Settings, order: Order, *, as_json: bool) -> bool:
     return report.complete
 
 
-def _replay(settings: Settings, order: Order, range_: Mapping[Partition, Span]) -> Report:
+def _replay(settings: Settings, order: Order, range_: Mapping[Partition, OffsetRange]) -> Report:
     stop = Stop()
     starts = {partition: span.start for partition, span in range_.items()}
     total = sum(map(len, range_.values()))

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pydantic import TypeAdapter, ValidationError
 
 from worker.core.event import Entity, Kind
-from worker.core.ownership import Partition
+from worker.core.state import Partition
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from worker.core.event import Entity, Event, Invalid, Skipped
-from worker.core.lane import Coordinates
+from worker.core.state import RecordPosition
 from worker.ops.replay.newest import Newest
 
 
@@ -16,7 +16,7 @@ class State:
     it inherited from older states of the range. `key`: the record's.
     """
 
-    at: Coordinates
+    at: RecordPosition
     timestamp: int
     value: bytes
     emptied: bool = False
@@ -38,14 +38,14 @@ class State:
 class Refusal:
     """An event that could not be delivered, and why. `entity`: cart, order or unknown."""
 
-    at: Coordinates
+    at: RecordPosition
     entity: str
     reason: str
     message: str
 
 
 @dataclass(slots=True)
-class Survey:
+class RangeScan:
     """`ids`: the only entities that are meant; empty: all.
 
     An event that is invalid, or has nothing to send, takes no older valid one of its entity with it; only an emptied
@@ -55,7 +55,7 @@ class Survey:
     ids: frozenset[Entity] = frozenset()
     events: int = 0
     newest: Newest = field(default_factory=Newest)
-    _invalid: list[tuple[Coordinates, Invalid]] = field(default_factory=list)
+    _invalid: list[tuple[RecordPosition, Invalid]] = field(default_factory=list)
 
     def meet(self, state: State, decoded: Event | Skipped | Invalid, *, in_range: bool) -> None:
         """Takes one record. Those behind the range only renew what was found in it."""

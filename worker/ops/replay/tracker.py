@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from worker.core.delivery_config import CONFIRM_AFTER
 from worker.core.event import Entity
 from worker.core.outcome import Outcome, Result
-from worker.core.rules import CONFIRM_AFTER
 from worker.ops.replay.links import Links
 from worker.ops.replay.newest import Newest
-from worker.ops.replay.survey import Refusal, State
+from worker.ops.replay.range_scan import Refusal, State
 
 Finished = Callable[[Entity, State, Refusal | None], None]
 
@@ -41,7 +41,7 @@ class Open:
 
 
 @dataclass(slots=True)
-class Course:
+class ReplayTracker:
     """`newest`: the entities of the range, of which it takes one after the other. Times are monotonic seconds.
 
     `finished` is called with each entity that is done, its last state, and why that was refused.

@@ -1,10 +1,10 @@
-"""The outbox: what was read and is not settled yet. The heart of the worker, and a pure state machine.
+"""The delivery queue: what was read and is not settled yet. The heart of the worker, and a pure state machine.
 
 It has no threads, clocks, sockets or logging of its own: time comes in as an argument (monotonic seconds), and what is
 to be done is returned for others to do. Whoever shares it between threads puts it behind one lock. Rules: the event
 contract's section on delivery.
 
-    add ──▶ lane: waiting ──take──▶ in flight ──settle──▶ delivered / rejected ──▶ offset may be committed
+    add ──▶ queue: waiting ──take──▶ in flight ──settle──▶ delivered / rejected ──▶ offset may be committed
                ▲  │ newer event: replaced                     │
                │  └──▶ collapsed                              │ retryable: a later time
                └──────────────────────────────────────────────┘
@@ -17,47 +17,47 @@ from typing import Any
 from worker.core.calls import CALL_RETRY, Calls, link
 from worker.core.circuit_breaker import KINDS, CircuitBreaker, CircuitBreakers
 from worker.core.counts import Counts
+from worker.core.delivery_config import CONFIRM_AFTER, OVERHEAD, VISIT_LIFETIME, DeliveryConfig, SettleResult
+from worker.core.entity_queues import EntityQueues
 from worker.core.event import Entity, Kind, Skipped
-from worker.core.lane import Delivery, Lane, QueuedEvent, Slot
-from worker.core.lanes import Lanes
 from worker.core.letters import Letter, Letters
 from worker.core.outcome import UNKNOWN_VISIT, Outcome, Result
-from worker.core.ownership import Ownership, Ownerships, Partition
+from worker.core.owned_partitions import OwnedPartitions
 from worker.core.pause import Pause
-from worker.core.rate import Rate
-from worker.core.rules import CONFIRM_AFTER, OVERHEAD, VISIT_LIFETIME, Rules, Settled
 from worker.core.settling import SPARED, Settling
+from worker.core.state import Attempt, EntityQueue, OwnedPartition, Partition, QueuedEvent, Slot
+from worker.core.token_bucket import TokenBucket
 
 
 @dataclass(slots=True)
-class Outbox:
-    rules: Rules
+class DeliveryQueue:
+    config: DeliveryConfig
     breakers: CircuitBreakers = field(init=False)
     letters: Letters = field(init=False)
     pause: Pause = field(init=False)
-    rate: Rate = field(default_factory=Rate)
+    rate: TokenBucket = field(default_factory=TokenBucket)
     counts: Counts = field(default_factory=Counts)
     calls: Calls = field(default_factory=Calls)
     #: Until when (monotonic seconds) nobody else can have been given our partitions. Past it nothing starts.
     lease_until: float = float("inf")
     #: How often partitions were asked back or went. What was committed before the last time says nothing any more.
     handovers: int = 0
-    _lanes: Lanes = field(default_factory=Lanes)
-    _owners: Ownerships = field(default_factory=Ownerships)
+    _queues: EntityQueues = field(default_factory=EntityQueues)
+    _owners: OwnedPartitions = field(default_factory=OwnedPartitions)
     _last_start: float = float("inf")
     _draining: bool = False
     _settling: Settling = field(init=False)
 
     def __post_init__(self) -> None:
-        self.breakers = CircuitBreakers(self.rules.delay, self.rules.rejection_limit)
-        self.letters = Letters(self.rules.delay)
-        self.pause = Pause(self.rules.delay)
-        self._lanes.large.at_once = self.rules.large_at_once
-        self._settling = Settling(self.rules, self.letters, self.counts)
+        self.breakers = CircuitBreakers(self.config.delay, self.config.rejection_limit)
+        self.letters = Letters(self.config.delay)
+        self.pause = Pause(self.config.delay)
+        self._queues.large.at_once = self.config.large_at_once
+        self._settling = Settling(self.config, self.letters, self.counts)
 
     def __repr__(self) -> str:
         counted = f"{self.pending} pending, {self.in_flight} in flight, {len(self.owned)} partitions"
-        return f"<Outbox: {counted}, circuit breakers {self.breakers!r}>"
+        return f"<DeliveryQueue: {counted}, circuit breakers {self.breakers!r}>"
 
     # What comes in. Each of these says False, and does nothing, for a partition that is not owned.
 
@@ -75,7 +75,7 @@ class Outbox:
         call_id: str | None = None,
         agent: str | None = None,
     ) -> bool:
-        """Puts an event into its entity's lane; a waiting older one of the same partition is replaced.
+        """Puts an event into its entity's queue; a waiting older one of the same partition is replaced.
 
         `size` is the record's, in bytes; `occurred_at` UNIX seconds; `age`: seconds since the record was written;
         `call_id` and `agent`: its link to a call.
@@ -88,23 +88,23 @@ class Outbox:
         if call_id is not None or agent is not None:
             self._link(event, call_id, agent, now)
         self._settling.admit(event)
-        lane = self._lanes.of(entity, now)
+        queue = self._queues.of(entity, now)
         if self.calls.by_entity:
-            self._look_for_call(lane, now)
-        slot = lane.slot_of(owner)
+            self._look_for_call(queue, now)
+        slot = queue.slot_of(owner)
         if slot is not None:
-            self._replace(lane, slot, event)
+            self._replace(queue, slot, event)
         else:
-            if (lane.waiting or lane.in_flight is not None) and not lane.in_two_partitions:
-                self._look_for_two_partitions(lane, owner)
-            window = self._call_window if now < lane.on_call_until else self.rules.window
-            slot = Slot(event, now + window, self._settling.answers_of_others(lane))
-            if lane.waiting:
-                lane.waiting.append(slot)
+            if (queue.waiting or queue.in_flight is not None) and not queue.in_two_partitions:
+                self._look_for_two_partitions(queue, owner)
+            window = self._call_window if now < queue.on_call_until else self.config.window
+            slot = Slot(event, now + window, self._settling.answers_of_others(queue))
+            if queue.waiting:
+                queue.waiting.append(slot)
             else:
-                lane.waiting = [slot]  # one that is appended to would take room for four
-                self._lanes.plan(lane)
-                if entity.kind not in self.breakers.closed and lane.tried_at is None:
+                queue.waiting = [slot]  # one that is appended to would take room for four
+                self._queues.schedule(queue)
+                if entity.kind not in self.breakers.closed and queue.tried_at is None:
                     self.breakers.hurry(entity.kind, now)
         return True
 
@@ -172,54 +172,54 @@ class Outbox:
 
     # What goes out.
 
-    def take(self, now: float) -> Delivery | None:
+    def take(self, now: float) -> Attempt | None:
         """The next request to make, if one is due and nothing forbids it."""
         if now < self.pause.until or now > self._last_start or now >= self.lease_until:
             return None
-        breaker, lane, breakers = None, None, self.breakers
+        breaker, queue, breakers = None, None, self.breakers
         if breakers.closed is not KINDS:
-            breaker, lane = self._probe(now)
-        if lane is None and breakers.closed:
-            lanes = self._lanes
-            lane = lanes.due(now, breakers.closed) if lanes.urgent else lanes.first(now, breakers.closed)
-        if lane is None or not self.rate.take(now):
+            breaker, queue = self._probe(now)
+        if queue is None and breakers.closed:
+            queues = self._queues
+            queue = queues.due(now, breakers.closed) if queues.urgent else queues.first(now, breakers.closed)
+        if queue is None or not self.rate.take(now):
             return None
         if breaker is not None:
-            breaker.probe(lane.entity)
-        return self._lanes.start(lane, now, breaker, breakers.answers)
+            breaker.probe(queue.entity)
+        return self._queues.start(queue, now, breaker, breakers.answers)
 
     def wake_at(self, now: float) -> float | None:
         """When `take` may have something, unless something else happens before; None: only if it does."""
         if now > self._last_start or now >= self.lease_until:
             return None
-        due = self._lanes.next_due(self.breakers.closed)
+        due = self._queues.next_due(self.breakers.closed)
         if self.breakers.closed is not KINDS and not self._draining:
             probes = [
                 breaker.next_probe
                 for breaker in self.breakers.open()
-                if not breaker.probing and self._lanes.any_of(breaker.covers)
+                if not breaker.probing and self._queues.any_of(breaker.covers)
             ]
             due = min(probes if due is None else [due, *probes], default=None)
         return None if due is None else max(now, due, self.pause.until, self.rate.next_at(now))
 
-    def settle(self, delivery: Delivery, outcome: Outcome, now: float) -> Settled:
-        """Finishes a delivery, or plans its next attempt. An outcome under a dead ownership settles nothing."""
-        lane, breaker = self._lanes[delivery.entity], delivery.breaker
-        self._lanes.landed(lane)
-        self._note(lane, delivery, outcome, now)
-        own_fault = _is_own_fault(delivery, outcome, now)
-        spared = breaker is not None and self.breakers.spares(delivery.entity.kind, outcome, own_fault=own_fault)
+    def settle(self, attempt: Attempt, outcome: Outcome, now: float) -> SettleResult:
+        """Finishes a delivery, or plans its next attempt. An outcome under a former assignment settles nothing."""
+        queue, breaker = self._queues[attempt.entity], attempt.breaker
+        self._queues.finish(queue)
+        self._note(queue, attempt, outcome, now)
+        own_fault = _is_own_fault(attempt, outcome, now)
+        spared = breaker is not None and self.breakers.spares(attempt.entity.kind, outcome, own_fault=own_fault)
         came = replace(outcome, result=Result.RETRYABLE, reason=SPARED) if spared else outcome
-        settled = self._settling.conclude(lane, delivery, came, now)
-        self._lanes.go_on(lane, now)
+        settled = self._settling.conclude(queue, attempt, came, now)
+        self._queues.go_on(queue, now)
         changes = self.breakers.observe(
-            delivery.entity,
+            attempt.entity,
             outcome,
             now,
-            pending=self._lanes.entities(),
+            pending=self._queues.entities(),
             probe=breaker,
             own_fault=own_fault,
-            answered_since=delivery.answers_before != self.breakers.answers,
+            answered_since=attempt.answers_before != self.breakers.answers,
         )
         if breaker is not None and breaker.reason is not None:
             self._plan_probe(breaker, outcome, now)
@@ -232,7 +232,7 @@ class Outbox:
     # Partitions.
 
     @property
-    def owned(self) -> Mapping[Partition, Ownership]:
+    def owned(self) -> Mapping[Partition, OwnedPartition]:
         return self._owners.by_partition
 
     @property
@@ -254,7 +254,7 @@ class Outbox:
         for partition in partitions:
             if (owner := self._owners.get(partition)) is not None:
                 owner.suspended = False
-                if not (owner.noted or owner.catching_up):
+                if not (owner.dirty or owner.catching_up):
                     owner.hold_back(now)
                     self._owners.touch(owner)
                 self._unpark(owner, now)
@@ -273,7 +273,7 @@ class Outbox:
         """How many requests are in flight for these partitions."""
         owners = set(self._owners.among(partitions))
         return sum(
-            lane.in_flight is not None and lane.in_flight.event.owner in owners for lane in self._lanes.in_flight
+            queue.in_flight is not None and queue.in_flight.event.owner in owners for queue in self._queues.in_flight
         )
 
     def release(self, partitions: Iterable[Partition], reason: str, now: float) -> int:
@@ -283,19 +283,19 @@ class Outbox:
         released = self._drop([one for partition in partitions for one in self._owners.end(partition)], reason, now)
         for partition in partitions:
             self.calls.end(partition)
-        self._lanes.end_calls(self.calls.by_entity)
+        self._queues.end_calls(self.calls.by_entity)
         return released
 
-    def unclear(self, partitions: Iterable[Partition], now: float) -> set[Partition]:
+    def ambiguous(self, partitions: Iterable[Partition], now: float) -> set[Partition]:
         """Those of which a request may still take effect after we have let them go: who is next must know."""
-        unclear = self._lanes.unclear(now)
+        ambiguous = self._queues.ambiguous(now)
         owners = self._owners.among(partitions)
-        return {owner.partition for owner in owners if owner.partition in unclear or now < owner.unclear_until}
+        return {owner.partition for owner in owners if owner.partition in ambiguous or now < owner.ambiguous_until}
 
-    def inherit(self, partitions: Iterable[Partition], now: float) -> None:
+    def found_dirty(self, partitions: Iterable[Partition], now: float) -> None:
         """The former owner left these unclear: what is delivered soon is sent once more, as after a time-out."""
         for owner in self._owners.among(partitions):
-            owner.unclear_until, owner.noted = now + CONFIRM_AFTER, True
+            owner.ambiguous_until, owner.dirty = now + CONFIRM_AFTER, True
             self._owners.touch(owner)
             self._catch_up(owner, now)
 
@@ -320,7 +320,7 @@ class Outbox:
         for owner in self._owners.active:
             self._catch_up(owner, now, anyway=paused)
         self._owners.forget_resting()
-        self._lanes.forget_late(now)
+        self._queues.forget_late(now)
 
     def committable(self) -> dict[Partition, int]:
         """Offsets to commit, with the note that requests may be under way. All below them is settled."""
@@ -337,36 +337,36 @@ class Outbox:
     def last_committable(self, partitions: Iterable[Partition], now: float) -> dict[Partition, int]:
         """Offsets to commit before these go: what has changed, or has a note that does not hold any more."""
         going = set(partitions)
-        unclear = self.unclear(going, now)
+        ambiguous = self.ambiguous(going, now)
         owners = self._owners.among(going)
         return {
             owner.partition: offset
             for owner in owners
             if (offset := owner.committable()) is not None
-            and (offset != owner.committed or owner.noted != (owner.partition in unclear))
+            and (offset != owner.committed or owner.dirty != (owner.partition in ambiguous))
         }
 
     def committed(
-        self, offsets: Mapping[Partition, int], now: float, unclear: Collection[Partition] | None = None
+        self, offsets: Mapping[Partition, int], now: float, ambiguous: Collection[Partition] | None = None
     ) -> None:
-        """The broker acknowledged these, with the note at those that are `unclear`; None: at all of them."""
+        """The broker acknowledged these, with the note at those that are `ambiguous`; None: at all of them."""
         for owner in self._owners.among(offsets):
             owner.committed = offsets[owner.partition]
-            owner.noted = unclear is None or owner.partition in unclear
+            owner.dirty = ambiguous is None or owner.partition in ambiguous
             self._owners.touch(owner)
             self._catch_up(owner, now, anyway=self._draining)
 
     def doubt(self, partitions: Iterable[Partition]) -> None:
         """Nobody knows whether the last commit of these arrived: their note is to be written again."""
         for owner in self._owners.among(partitions):
-            owner.noted = False
+            owner.dirty = False
             self._owners.touch(owner)
 
     # Bounds and drain.
 
     @property
     def in_flight(self) -> int:
-        return len(self._lanes.in_flight)
+        return len(self._queues.in_flight)
 
     @property
     def pending_bytes(self) -> int:
@@ -376,7 +376,7 @@ class Outbox:
     @property
     def pending(self) -> int:
         """Entities with anything unsettled, those in flight included, and rejected events that await their letter."""
-        return len(self._lanes) + len(self.letters)
+        return len(self._queues) + len(self.letters)
 
     @property
     def unsettled(self) -> int:
@@ -387,9 +387,9 @@ class Outbox:
         """The bound that is reached, by the name under which it is counted; None: there is room."""
         if self.pending == 0:
             return None
-        if self.pending >= self.rules.max_pending:
+        if self.pending >= self.config.max_pending:
             return "max_pending"
-        return "max_pending_bytes" if self.pending_bytes >= self.rules.max_pending_bytes else None
+        return "max_pending_bytes" if self.pending_bytes >= self.config.max_pending_bytes else None
 
     def oldest_read_at(self) -> float | None:
         """When the oldest unsettled event was read (monotonic seconds)."""
@@ -397,14 +397,14 @@ class Outbox:
 
     def oldest_start(self) -> float | None:
         """When the request that is under way for longest started (monotonic seconds)."""
-        return min((lane.tried_at for lane in self._lanes.in_flight if lane.tried_at is not None), default=None)
+        return min((queue.tried_at for queue in self._queues.in_flight if queue.tried_at is not None), default=None)
 
     def drain(self, now: float, last_start: float) -> None:
         """From now on nothing waits for a window or a backlog, and nothing starts after `last_start`."""
         self._draining, self._last_start = True, last_start
         for owner in self.owned.values():
             self._catch_up(owner, now, anyway=True)
-        self._lanes.waive_windows(now)
+        self._queues.waive_windows(now)
 
     def drained(self, now: float) -> bool:
         """Nothing is in flight and nothing more will start."""
@@ -419,7 +419,7 @@ class Outbox:
 
     # Inside.
 
-    def _receive(self, partition: Partition, offset: int, now: float) -> Ownership | None:
+    def _receive(self, partition: Partition, offset: int, now: float) -> OwnedPartition | None:
         owner = self._owners.get(partition)
         if owner is None:
             return None
@@ -429,7 +429,7 @@ class Outbox:
         self.counts.consumed[partition[0]] += 1
         return owner
 
-    def _cut(self, owner: Ownership, end: int, now: float) -> Ownership:
+    def _cut(self, owner: OwnedPartition, end: int, now: float) -> OwnedPartition:
         """The log is another one, or has lost its end (topic recreated, brokers that elected a leader without it).
 
         What we hold from there on is void. What is below is still to be sent, as nobody will read it again.
@@ -439,14 +439,14 @@ class Outbox:
         self._drop(gone, "lost", now)
         for event in gone:
             self._settling.let_go(event, new)
-        self._lanes.hold(new)
+        self._queues.hold(new)
         return new
 
     def _drop(self, events: Collection[QueuedEvent], reason: str, now: float) -> int:
-        """Forgets unsettled events of dead ownerships. Returns how many."""
+        """Forgets unsettled events of dead assignments. Returns how many."""
         for event in events:
             self._settling.forget(event)
-            self._lanes.forget(event, now)
+            self._queues.forget(event, now)
         self.letters.release()
         self.counts.released[reason] += len(events)
         return len(events)
@@ -455,16 +455,18 @@ class Outbox:
         """Whether something may start yet, as soon as its note is written."""
         if now > self._last_start or now >= self.lease_until:
             return False
-        parked = (lane for owner in self.owned.values() if not owner.suspended for lane in owner.parked)
-        return any(lane.entity.kind in self.breakers.closed for lane in parked)
+        blocked_queues = (
+            queue for owner in self.owned.values() if not owner.suspended for queue in owner.blocked_queues
+        )
+        return any(queue.entity.kind in self.breakers.closed for queue in blocked_queues)
 
-    def _probe(self, now: float) -> tuple[CircuitBreaker | None, Lane | None]:
-        """A breaker whose probe is due, and the lane that it is sent for."""
+    def _probe(self, now: float) -> tuple[CircuitBreaker | None, EntityQueue | None]:
+        """A breaker whose probe is due, and the queue that it is sent for."""
         for breaker in [] if self._draining else self.breakers.open():
             if breaker.may_probe(now):
-                lane = self._lanes.to_probe(breaker, now)
-                if lane is not None:
-                    return breaker, lane
+                queue = self._queues.to_probe(breaker, now)
+                if queue is not None:
+                    return breaker, queue
                 breaker.put_off(now)  # all are held back: looking again at once would find the same
         return None, None
 
@@ -473,32 +475,32 @@ class Outbox:
         if outcome.reason == "http_429":
             breaker.put_off(now)
         elif outcome.asked:
-            breaker.failed(now, untried=self._lanes.untried(breaker, now))
+            breaker.failed(now, untried=self._queues.untried(breaker, now))
 
-    def _unpark(self, owner: Ownership, now: float) -> None:
-        self._lanes.unpark(owner)
+    def _unpark(self, owner: OwnedPartition, now: float) -> None:
+        self._queues.unblock(owner)
         for breaker in self.breakers.open():
             breaker.hurry(now)
 
-    def _catch_up(self, owner: Ownership, now: float, *, anyway: bool = False) -> None:
+    def _catch_up(self, owner: OwnedPartition, now: float, *, anyway: bool = False) -> None:
         if owner.catching_up and owner.caught_up(now, anyway=anyway):
             owner.catching_up = False
             self._unpark(owner, now)
 
-    def _replace(self, lane: Lane, slot: Slot, event: QueuedEvent) -> None:
+    def _replace(self, queue: EntityQueue, slot: Slot, event: QueuedEvent) -> None:
         """The newer event takes the waiting one's place, in the queue and in time."""
-        now, on_call = event.read_at, event.read_at < lane.on_call_until
-        if slot.confirming and slot.tries == 0:
-            slot.due, slot.not_before = now + (self._call_window if on_call else self.rules.window), 0.0
-            self._lanes.replan(lane)
-        elif on_call and slot.tries:
+        now, on_call = event.read_at, event.read_at < queue.on_call_until
+        if slot.confirming and slot.consecutive_failures == 0:
+            slot.due, slot.not_before = now + (self._call_window if on_call else self.config.window), 0.0
+            self._queues.reschedule(queue)
+        elif on_call and slot.consecutive_failures:
             slot.due = min(slot.due, max(now + CALL_RETRY, slot.not_before))
-            self._lanes.replan(lane)
-        self._settling.supersede(lane, slot, event)
+            self._queues.reschedule(queue)
+        self._settling.supersede(queue, slot, event)
 
     @property
     def _call_window(self) -> float:
-        return min(self.rules.call_window, self.rules.window)
+        return min(self.config.call_window, self.config.window)
 
     def _link(self, event: QueuedEvent, call_id: str | None, agent: str | None, now: float) -> None:
         """The event's record links its entity to a call, which it may be on still."""
@@ -507,49 +509,49 @@ class Outbox:
             event.size += event.link.size(event.offset)
             self.calls.note(event.entity, event.owner.partition, event.written_at, now)
 
-    def _look_for_call(self, lane: Lane, now: float) -> None:
-        call = self.calls.by_entity.get(lane.entity)
-        if call is not None and now < call[0] and call[0] > lane.on_call_until:
-            self._lanes.on_call(lane, call[0], now + self._call_window)
+    def _look_for_call(self, queue: EntityQueue, now: float) -> None:
+        call = self.calls.by_entity.get(queue.entity)
+        if call is not None and now < call[0] and call[0] > queue.on_call_until:
+            self._queues.on_call(queue, call[0], now + self._call_window)
 
-    def _look_for_two_partitions(self, lane: Lane, owner: Ownership) -> None:
+    def _look_for_two_partitions(self, queue: EntityQueue, owner: OwnedPartition) -> None:
         """Its states are sent in the order in which they are due, and not as they were produced."""
-        if lane.in_another_partition(owner):
-            lane.in_two_partitions = True
+        if queue.in_another_partition(owner):
+            queue.in_two_partitions = True
             self.counts.in_two_partitions[owner.partition.topic] += 1
 
-    def _empty(self, entity: Entity, owner: Ownership, now: float) -> None:
+    def _empty(self, entity: Entity, owner: OwnedPartition, now: float) -> None:
         """What waits of the partition goes, but for a confirmation; what is in flight is not retried."""
-        lane = self._lanes.get(entity)
-        if lane is None:
+        queue = self._queues.get(entity)
+        if queue is None:
             return
-        flying, slot = lane.in_flight, lane.slot_of(owner)
+        flying, slot = queue.in_flight, queue.slot_of(owner)
         if flying is not None and flying.event.owner is owner:
             flying.emptied = True
         if slot is not None and not slot.confirming:
-            lane.waiting.remove(slot)
-            self._settling.collapse(lane, slot.event)
+            queue.waiting.remove(slot)
+            self._settling.collapse(queue, slot.event)
             if flying is None:
-                self._lanes.go_on(lane, now)
+                self._queues.go_on(queue, now)
 
-    def _note(self, lane: Lane, delivery: Delivery, outcome: Outcome, now: float) -> None:
+    def _note(self, queue: EntityQueue, attempt: Attempt, outcome: Outcome, now: float) -> None:
         """What an outcome means beyond its own event."""
         if not outcome.asked:
             return
-        self.counts.requests[delivery.entity.kind, outcome.result] += 1
+        self.counts.requests[attempt.entity.kind, outcome.result] += 1
         if outcome.result in (Result.DELIVERED, Result.REJECTED):
-            self._settling.answers[delivery.entity.kind] += 1
-            lane.answers += 1
+            self._settling.answers[attempt.entity.kind] += 1
+            queue.answers += 1
         if outcome.ambiguous:
-            lane.suspect(delivery.event.reading)
-        self.pause.observe(outcome, delivery.started_at, now)
+            queue.mark_ambiguous(attempt.event.record_id)
+        self.pause.observe(outcome, attempt.started_at, now)
 
 
-def _is_own_fault(delivery: Delivery, outcome: Outcome, now: float) -> bool:
+def _is_own_fault(attempt: Attempt, outcome: Outcome, now: float) -> bool:
     """Whether a rejection belongs to its event, and says nothing of others: its visit is long over.
 
     An order may be changed long after the visit; of a cart this is true where the record is old.
     """
     if outcome.reason != UNKNOWN_VISIT:
         return False
-    return delivery.entity.kind == "order" or now - delivery.event.written_at > VISIT_LIFETIME
+    return attempt.entity.kind == "order" or now - attempt.event.written_at > VISIT_LIFETIME
