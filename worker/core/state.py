@@ -31,6 +31,9 @@ class RecordPosition(NamedTuple):
     partition: int
     offset: int
 
+    def __str__(self) -> str:
+        return f"{self.topic}:{self.partition}:{self.offset}"
+
 
 class RecordId(NamedTuple):
     """A record as it was read. After a truncation of the log another record may have the same offset."""

@@ -17,7 +17,6 @@ from worker.engine.backfill import Backfill
 from worker.engine.commits import Commits
 from worker.engine.notices import Notices, debug
 from worker.engine.poll_status import PollStatus
-from worker.engine.redriven import take_over_links
 from worker.engine.shared_queue import SharedQueue
 from worker.engine.transactions import OpenTransactions
 from worker.formats import ReadConfig
@@ -129,7 +128,6 @@ class Intake:
             self._backfill.read(partition, records[0])
         read, config = self.read, self.config.for_topic(partition.topic)
         decoded = [read(record.value, config, record.timestamp) for record in records]
-        take_over_links(records, decoded)
         noticed = self._notices.of(partition, records, decoded, config)
         kept, overtaken, events, calls = collapse(decoded)
         debug(partition, records, decoded, kept)

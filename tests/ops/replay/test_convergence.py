@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.ops.replay.world import ENTITIES, FAILED, P0, Again, World
 from worker.core.event import Event
 from worker.core.outcome import DELIVERED
-from worker.ops.replay.alongside import Alongside
+from worker.ops.replay.alongside import LiveReplay
 from worker.ops.replay.dispatch import Answer
 from worker.ops.replay.range_scan import RangeScan, Refusal
 from worker.ops.replay.reading import Feed
@@ -179,7 +179,7 @@ def test_what_is_open_stays_within_its_bytes() -> None:
     assert [entity for entity, _ in course.feed(found, Room(9, 150))] == ENTITIES[2:]
 
 
-def _replay(survey: RangeScan, world: World) -> Alongside:
+def _replay(survey: RangeScan, world: World) -> LiveReplay:
     stand_in: Any = world
     feed = Feed(Again(world), {P0: 0})
-    return Alongside(survey, stand_in, feed, stand_in, stand_in, Room(2, 1000), {P0: len(world.log)})
+    return LiveReplay(survey, stand_in, feed, stand_in, stand_in, Room(2, 1000), {P0: len(world.log)})

@@ -1,5 +1,7 @@
 """A topic, an API, a live worker and the network between them, at virtual time: everything that a replay meets.
 
+Events are numbered in the order of writing, and their numbers are their offsets, whatever their partition.
+
 Whatever the replay asks, time passes before the answer: events come, the worker sends, requests land and are answered,
 or are given up and land later.
 """
@@ -19,7 +21,7 @@ from worker.ops.replay.reading import Found
 from worker.ops.replay.synthetic_offsets import SyntheticOffsets
 
 ENTITIES = [Entity("cart", letter) for letter in "abc"]
-P0 = Partition("carts", 0)
+P0, P1 = Partition("carts", 0), Partition("carts", 1)
 FAILED = Outcome(Result.RETRYABLE, "http_5xx", "HTTP 500")
 
 
@@ -43,6 +45,11 @@ class World:
     late: list[tuple[float, Entity, int]] = field(default_factory=list)
     answered: list[Answer] = field(default_factory=list)
     deleted: set[int] = field(default_factory=set)
+    #: What the worker did not deliver; and since when which entities' records go to the second partition.
+    rejected: set[int] = field(default_factory=set)
+    moved: dict[Entity, int] = field(default_factory=dict)
+    #: Nothing older may be sent of an entity.
+    least: dict[Entity, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.deliveries = DeliveryQueue(DeliveryConfig(lambda n: min(2.0**n, 30.0), window=0.0, dead_letters=True))
@@ -50,7 +57,8 @@ class World:
         self.position = 0
 
     def state(self, offset: int) -> State:
-        return State(RecordPosition(*P0, offset), offset, b"", emptied=offset in self.emptied)
+        partition = P1 if self.moved and self.moved.get(self.log[offset], offset + 1) <= offset else P0
+        return State(RecordPosition(*partition, offset), offset, b"", emptied=offset in self.emptied)
 
     def decoded(self, offset: int) -> Event | Skipped:
         """What the record at the offset means: offsets of `emptied` are of carts that were emptied."""
@@ -74,7 +82,7 @@ class World:
     def work(self) -> None:
         """The worker's own request lands."""
         if self.sent_by_worker < len(self.log):
-            if self.sent_by_worker not in self.emptied:
+            if self.sent_by_worker not in self.emptied | self.rejected:
                 self.held[self.log[self.sent_by_worker]] = self.sent_by_worker
             self.sent_by_worker += 1
 
@@ -93,6 +101,7 @@ class World:
     def hold(self, attempt: Attempt) -> None:
         offset = attempt.event.payload.at.offset
         assert offset not in self.emptied, "an emptied cart is not sent"
+        assert offset >= self.least.get(attempt.entity, 0), "something newer was known of"
         self.held[attempt.entity] = offset
 
     def answer(self) -> None:

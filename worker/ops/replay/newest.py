@@ -26,7 +26,8 @@ _TAKEN: Final = 2**64 - 1
 class Newest:
     """Entities with the position of their newest event, until each is taken. `renewed`: `renew` has changed any.
 
-    Within a partition the later event is the newer one. Between partitions the records' times (ms) decide.
+    Within a partition the later event is the newer one. Between partitions the records' times (ms) decide;
+    where these are equal, what was noted last. An offset may be -1: before the first record.
     """
 
     def __init__(self) -> None:
@@ -58,7 +59,7 @@ class Newest:
         if slot < 0 or shard.places[slot] == _TAKEN:
             return None
         place = shard.places[slot]
-        return RecordPosition(*self._partitions[place >> _OFFSET_BITS], place & _OFFSET)
+        return RecordPosition(*self._partitions[place >> _OFFSET_BITS], (place & _OFFSET) - 1)
 
     def take(self, entity: Entity, at: RecordPosition) -> bool:
         """Whether this event is the newest of an entity that waits; from then on it does so no more."""
@@ -83,7 +84,7 @@ class Newest:
         if known >> _OFFSET_BITS == place >> _OFFSET_BITS:
             newer = place > known
         else:
-            newer = mark >> _CHECK_BITS > shard.marks[slot] >> _CHECK_BITS
+            newer = mark >> _CHECK_BITS >= shard.marks[slot] >> _CHECK_BITS
         if newer:
             shard.places[slot], shard.marks[slot] = place, mark
         return newer
@@ -99,7 +100,7 @@ class Newest:
         if number is None:
             number = self._numbers[at[:2]] = len(self._partitions)
             self._partitions.append(at[:2])
-        return number << _OFFSET_BITS | at.offset
+        return number << _OFFSET_BITS | (at.offset + 1)
 
 
 class _Shard:

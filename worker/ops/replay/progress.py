@@ -43,6 +43,7 @@ class Progress:
             console=Console(file=sys.stderr),
             transient=True,
             disable=not self._drawn,
+            redirect_stdout=is_terminal(sys.stdout),  # an answer in a pipe is no line above the bar
         )
         self._reading = self._bar.add_task("reading the range", total=None, more="", visible=False)
         self._sending = self._bar.add_task("sending", total=None, more="", visible=False)

@@ -13,7 +13,7 @@ class State:
     """What a record says of its entity. `timestamp` is the record's, in milliseconds; `value` its bytes.
 
     `emptied`: its cart was emptied, so there is nothing to send. `call_id` and `agent`: its link to a call, with what
-    it inherited from older states of the range.
+    it inherited from older states of the range. `key`: the record's.
     """
 
     at: RecordPosition
@@ -22,12 +22,16 @@ class State:
     emptied: bool = False
     call_id: str | None = None
     agent: str | None = None
+    key: bytes | None = None
 
     def newer_than(self, other: "State") -> bool:
-        """By log order within a partition. Between partitions it means nothing, and the records' times must do."""
+        """By log order within a partition. Between partitions it means nothing, and the records' times must do.
+
+        Where these are equal too, either counts as newer than the other: what is read later then wins.
+        """
         if self.at[:2] == other.at[:2]:
             return self.at.offset > other.at.offset
-        return self.timestamp > other.timestamp
+        return self.timestamp >= other.timestamp
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,7 +94,7 @@ class Reading:
                 decoded = read(record.value, self.config.for_topic(topic), record.timestamp)
                 emptied = isinstance(decoded, Skipped) and decoded.reason == "empty_products"
                 link = (decoded.call_id, decoded.agent) if isinstance(decoded, Event) else (None, None)
-                yield State(at, record.timestamp, record.value or b"", emptied, *link), decoded
+                yield State(at, record.timestamp, record.value or b"", emptied, *link, key=record.key), decoded
 
     def ends(self, meanwhile: Callable[[], None] = lambda: None) -> dict[Partition, int]:
         """The topic's ends as they are when this is called, or later. Blocks until they are known."""
