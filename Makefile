@@ -46,7 +46,7 @@ lint: setup ## ruff, mypy, import-linter
 unit: setup ## the tests that need neither Java nor Kafka
 	@$(BIN)/pytest -m 'not integration and not image' $(PYTEST_ARGS)
 
-integration: setup ## the tests on a real Kafka (Java 17 and Maven, or KAFKA_TEST_BOOTSTRAP_SERVERS)
+integration: setup ## the tests on a real Kafka, which they fetch and start (or KAFKA_TEST_BOOTSTRAP_SERVERS)
 	@$(BIN)/pytest -m integration $(PYTEST_ARGS)
 
 chaos: setup ## a million fuzzed records, a million steps of the state machines, every kind of fault with 25 seeds: some two hours

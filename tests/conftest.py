@@ -1,7 +1,7 @@
 """Brokers for the tests, started when the first test asks for one.
 
-A real Kafka needs Java and Maven. Without them the tests that want one are skipped on a developer's machine and fail
-in CI, where a skipped test would prove nothing.
+A real Kafka is fetched once (`tests.programs`). Where it can't be had, the tests that want one are skipped on a
+developer's machine and fail in CI, where a skipped test would prove nothing.
 """
 
 import logging
