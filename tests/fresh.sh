@@ -15,7 +15,7 @@ done
 
 mkdir -p "$cache"
 base=$cache/fresh-$release.tar
-[[ -e $base ]] || { mmdebstrap --quiet --variant=minbase --include="$packages" "$release" "$base.part"; mv "$base.part" "$base"; }
+[[ -e $base ]] || { mmdebstrap --quiet --variant=minbase --include="$packages" "$release" "$base.part.tar"; mv "$base.part.tar" "$base"; }
 root=$(mktemp -d /var/tmp/optico-fresh-XXXXXX)
 trap 'rm -rf --one-file-system "$root"' EXIT
 tar --extract --file "$base" --directory "$root" --exclude './dev/*'
