@@ -15,21 +15,21 @@ from worker.adapters.http import CartApi
 from worker.adapters.kafka import DeadLetterTopic, GroupConsumer, rebalance_timeout
 from worker.adapters.logs import Mask, RateLimited
 from worker.adapters.metrics import Metrics
+from worker.core.delivery_config import DeliveryConfig
+from worker.core.delivery_queue import DeliveryQueue
 from worker.core.event import Invalid
 from worker.core.large import at_once
-from worker.core.outbox import Outbox
-from worker.core.ownership import Partition
-from worker.core.rules import Rules
+from worker.core.state import Partition
 from worker.engine.commits import Commits
 from worker.engine.dead_letter_writer import DeadLetterWriter
 from worker.engine.intake import Intake
+from worker.engine.poll_status import PollStatus
 from worker.engine.rebalance import Rebalancer
 from worker.engine.retry import delays
 from worker.engine.sender import Sender, encoder
 from worker.engine.shared_queue import SharedQueue
 from worker.engine.status import Status
 from worker.engine.supervisor import Supervisor
-from worker.engine.view import View
 from worker.formats import read
 from worker.ports import Consumer, FatalError, Membership, Record, UnavailableError
 from worker.settings import Settings
@@ -75,7 +75,7 @@ class Worker:
         self._settings = settings
         optico, kafka, own = settings.optico, settings.kafka, settings.worker
         reading = settings.reading()
-        rules = Rules(
+        rules = DeliveryConfig(
             delays(),
             window=own.collapse_window_ms / 1000,
             call_window=own.call_collapse_window_ms / 1000,
@@ -86,8 +86,10 @@ class Worker:
             rejection_limit=own.rejection_limit,
             dead_letters=kafka.dlq_topic is not None,
         )
-        self._queue = queue = SharedQueue(Outbox(rules), letters_at_once=LETTERS_AT_ONCE if rules.dead_letters else 0)
-        self._view = view = View(beat_at=queue.clock(), last_events=dict.fromkeys(kafka.topics, 0.0))
+        self._queue = queue = SharedQueue(
+            DeliveryQueue(rules), letters_at_once=LETTERS_AT_ONCE if rules.dead_letters else 0
+        )
+        self._view = view = PollStatus(heartbeat_at=queue.clock(), last_events=dict.fromkeys(kafka.topics, 0.0))
         self._stop = threading.Event()
         self._told_to_stop = False
         self._supervisor = Supervisor(queue, view, optico.timeout_seconds, rebalance_timeout(kafka))
@@ -200,7 +202,7 @@ class Worker:
         rebalancer = Rebalancer(self._queue, self._count_rebalance, self._commits.count)
         wait = 1.0
         while not self._stop.is_set():
-            self._view.beat_at = self._queue.clock()
+            self._view.heartbeat_at = self._queue.clock()
             try:
                 return GroupConsumer(
                     self._settings.kafka,
@@ -220,12 +222,12 @@ class Worker:
         """Sends what waits, commits, and says what was left."""
         started = self._queue.clock()
         deadline = started + self._settings.worker.drain_timeout_seconds
-        with self._queue.outbox() as outbox:
-            outbox.drain(started, deadline - self._settings.optico.timeout_seconds)
-            log.info("draining", pending=outbox.pending, in_flight=outbox.in_flight)
+        with self._queue.locked() as deliveries:
+            deliveries.drain(started, deadline - self._settings.optico.timeout_seconds)
+            log.info("draining", pending=deliveries.pending, in_flight=deliveries.in_flight)
         while self._queue.clock() < deadline and self._supervisor.failure is None:
-            with self._queue.outbox() as outbox:
-                if outbox.drained(self._queue.clock()):
+            with self._queue.locked() as deliveries:
+                if deliveries.drained(self._queue.clock()):
                     break
             self._intake.turn(consumer, draining=True)
         self._supervisor.allow_exit()
@@ -233,9 +235,9 @@ class Worker:
         failure = self._commit_last(consumer, deadline)
         if failure is not None:
             log.warning("the last offsets can't be committed; their next owner reads on before", error=str(failure))
-        with self._queue.outbox() as outbox:
-            left = outbox.uncommitted()
-            outbox.release(list(outbox.owned), "shutdown", self._queue.clock())
+        with self._queue.locked() as deliveries:
+            left = deliveries.uncommitted()
+            deliveries.release(list(deliveries.owned), "shutdown", self._queue.clock())
         log.info(
             "drained",
             seconds=round(self._queue.clock() - started, 3),

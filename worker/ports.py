@@ -10,7 +10,7 @@ from worker.core.counts import Counts
 from worker.core.event import Kind
 from worker.core.letters import Letter
 from worker.core.outcome import Outcome
-from worker.core.ownership import Partition
+from worker.core.state import Partition
 
 
 class FatalError(Exception):
@@ -141,14 +141,14 @@ class Rebalance(Protocol):
     def committable(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         """What is to be committed of these before they go."""
 
-    def unclear(self, partitions: Iterable[Partition]) -> set[Partition]:
+    def ambiguous(self, partitions: Iterable[Partition]) -> set[Partition]:
         """Those of which requests may still take effect: a note for the next owner is committed with their offsets."""
 
-    def inherit(self, partitions: Iterable[Partition]) -> None:
+    def found_dirty(self, partitions: Iterable[Partition]) -> None:
         """With these came such a note, of one who handed them over or who died."""
 
     def committed(
-        self, offsets: Mapping[Partition, int], unclear: Collection[Partition], error: Exception | None
+        self, offsets: Mapping[Partition, int], ambiguous: Collection[Partition], error: Exception | None
     ) -> None:
         """How that went."""
 
@@ -183,7 +183,7 @@ class Consumer(Protocol):
     def commit(self, offsets: Mapping[Partition, int], done: Callable[[Exception | None], None]) -> None:
         """Starts a commit, with a note at all of them; `done` is called from a later `poll`."""
 
-    def commit_now(self, offsets: Mapping[Partition, int], unclear: Collection[Partition], timeout: float) -> None:
+    def commit_now(self, offsets: Mapping[Partition, int], ambiguous: Collection[Partition], timeout: float) -> None:
         """Commits, waiting at most `timeout` seconds, with a note at those that are unclear (see `Rebalance`).
 
         Raises UnavailableError if that failed.

@@ -14,7 +14,7 @@ from worker.adapters.kafka import bounded_fetch, records
 from worker.adapters.kafka.bounded_fetch import BoundedFetcher
 from worker.adapters.kafka.partition_changes import TrackedSubscription
 from worker.adapters.kafka.records import Batch
-from worker.core.ownership import Partition
+from worker.core.state import Partition
 from worker.ports import FatalError, TooLarge
 
 LIMIT = 20_000

@@ -128,7 +128,7 @@ class FetchMachine(RuleBasedStateMachine):
         if (state := self.subscription.assignment.get(PARTITIONS[number])) is not None:
             state.update_preferred_read_replica(node, self.clock + seconds)
 
-    @rule(number=NUMBERS, where=st.sampled_from(["completed", "paused", "parked", "current", "none"]))
+    @rule(number=NUMBERS, where=st.sampled_from(["completed", "paused", "blocked_queues", "current", "none"]))
     def buffer(self, number: int, where: str) -> None:
         """An answer waits to be used up, or is."""
         tp, fetcher = PARTITIONS[number], self.fetcher
@@ -142,7 +142,7 @@ class FetchMachine(RuleBasedStateMachine):
             fetcher._completed_fetches.append(CompletedFetch(tp, 0, 12, None, None))
         elif where == "paused":
             fetcher._paused_completed_fetches[tp] = None
-        elif where == "parked":
+        elif where == "blocked_queues":
             fetcher._paused_partition_records[tp] = None
         elif where == "current":
             fetcher._next_partition_records = SimpleNamespace(topic_partition=tp)

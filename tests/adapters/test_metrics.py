@@ -7,7 +7,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from worker.adapters.metrics import Metrics
-from worker.core.ownership import Partition
+from worker.core.state import Partition
 from worker.formats.repairs import LABELS
 from worker.ports import PartitionState, Snapshot
 

@@ -47,7 +47,7 @@ def _say(result: Result, number: int, of: int) -> None:
         return
     _print(
         f"{head}ok, {figures.events} events, {figures.requests} requests, {figures.duplicates} duplicates,"
-        f" {figures.late} late, {figures.ownerships} ownerships, recovered in {figures.recovery:.1f} s,"
+        f" {figures.late} late, {figures.ownerships} assignments, recovered in {figures.recovery:.1f} s,"
         f" longest poll gap {figures.longest_gap:.2f} s, {figures.seconds:.0f} s",
     )
 

@@ -41,7 +41,7 @@ def every_rejection_was_answered(ledger: Ledger) -> Iterator[str]:
 
 
 def no_older_state_after_a_newer_one(ledger: Ledger) -> Iterator[str]:
-    """Within one ownership of a partition an entity's states are sent in log order."""
+    """Within one assignment of a partition an entity's states are sent in log order."""
     known = ledger.by_version()
     for entity, requests in ledger.of_entity().items():
         newest: dict[tuple[str, str, int], int] = {}
@@ -52,7 +52,7 @@ def no_older_state_after_a_newer_one(ledger: Ledger) -> Iterator[str]:
                     yield f"unheard of: {entity} was sent as v{request.version}, which nobody wrote"
                 continue
             partition = f"{written.topic}-{written.partition}"
-            if ledger.unclear(request, partition):
+            if ledger.ambiguous(request, partition):
                 continue
             under = request.worker, partition, ledger.ownership(request, partition)
             if request.version < newest.get(under, 0):
@@ -83,7 +83,7 @@ def _handed_over(ledger: Ledger, earlier: Request, later: Request) -> bool:
 
 
 def repetitions_have_a_reason(ledger: Ledger) -> Iterator[str]:
-    """A state succeeds again only in another ownership, or after a request that failed: of its entity, or of its
+    """A state succeeds again only in another assignment, or after a request that failed: of its entity, or of its
     partition, which may have come with a note of that, as it does from an owner that died. An answer that was not heard
     is asked for once more, and what overtakes it confirmed.
     """
@@ -103,7 +103,7 @@ def repetitions_have_a_reason(ledger: Ledger) -> Iterator[str]:
                 failed[request.worker] += 1
                 continue
             partition = f"{written.topic}-{written.partition}"
-            if ledger.unclear(request, partition):
+            if ledger.ambiguous(request, partition):
                 continue
             state = request.worker, request.version, ledger.ownership(request, partition)
             times[state] += 1
@@ -125,7 +125,7 @@ def nothing_is_sent_without_a_note(ledger: Ledger) -> Iterator[str]:
         if written is None or request.worker not in ledger.orderly:
             continue
         partition = f"{written.topic}-{written.partition}"
-        if not any(ledger.noted(partition, request.arrived + at) for at in (-CLOCKS, CLOCKS)):
+        if not any(ledger.dirty(partition, request.arrived + at) for at in (-CLOCKS, CLOCKS)):
             yield f"without a note: {request.entity} v{request.version} of {_at(written)} by {request.worker}"
 
 

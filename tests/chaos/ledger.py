@@ -17,7 +17,7 @@ from tests.chaos.process import ChaosWorker, Held
 from tests.chaos.traffic import Written, understood
 from worker.sandbox.api import Sandbox, SeenRequest
 
-Coordinates = tuple[str, int, int]
+RecordPosition = tuple[str, int, int]
 #: From a request's start in the worker to its arrival on a busy machine, at most (s).
 ON_THE_WAY = 0.5
 _ANSWERS = ("success", "unknown_visit_id")
@@ -53,13 +53,13 @@ class Ledger:
     about, with the time of the first one. `given_up`: how many requests a worker says that it got no answer to."""
 
     topic: str
-    written: dict[Coordinates, Written] = field(default_factory=dict)
+    written: dict[RecordPosition, Written] = field(default_factory=dict)
     past: dict[int, Written] = field(default_factory=dict)
-    removed: set[Coordinates] = field(default_factory=set)
+    removed: set[RecordPosition] = field(default_factory=set)
     resets: list[float] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
     commits: list[Commit] = field(default_factory=list)
-    letters: dict[Coordinates, float] = field(default_factory=dict)
+    letters: dict[RecordPosition, float] = field(default_factory=dict)
     letters_written: int = 0
     log_since: float = 0.0
     held: dict[str, list[Held]] = field(default_factory=dict)
@@ -138,11 +138,11 @@ class Ledger:
         return found
 
     def ownership(self, request: Request, partition: str) -> int:
-        """Which of the worker's ownerships of that partition the request was made under: 1, 2 …"""
+        """Which of the worker's assignments of that partition the request was made under: 1, 2 …"""
         return sum(h.partition == partition and h.since <= request.arrived for h in self.held.get(request.worker, ()))
 
-    def unclear(self, request: Request, partition: str) -> bool:
-        """Whether it may have been made under the ownership before: the partition had just come back to its worker."""
+    def ambiguous(self, request: Request, partition: str) -> bool:
+        """Whether it may have been made under the assignment before: the partition had just come back to its worker."""
         starts = [h.since for h in self.held.get(request.worker, ()) if h.partition == partition]
         return any(0 <= request.arrived - start <= ON_THE_WAY for start in sorted(starts)[1:])
 
@@ -151,16 +151,16 @@ class Ledger:
         seen = sum(request.worker == worker and not request.answered for request in self.requests)
         return max(0, self.given_up.get(worker, 0) - seen)
 
-    def noted(self, partition: str, before: float) -> bool:
+    def dirty(self, partition: str, before: float) -> bool:
         """Whether the last commit of the partition before that moment says that requests may be under way."""
         earlier = [c for c in self.commits if f"{c.topic}-{c.partition}" == partition and c.at <= before]
-        return bool(earlier) and max(earlier, key=lambda commit: commit.at).noted
+        return bool(earlier) and max(earlier, key=lambda commit: commit.at).dirty
 
     def took_over_unclear(self, request: Request, partition: str, within: float) -> bool:
-        """Whether the request's ownership began so short before it, and with such a note."""
+        """Whether the request's assignment began so short before it, and with such a note."""
         starts = [h.since for h in self.held.get(request.worker, ()) if h.partition == partition]
         began = max((start for start in starts if start <= request.arrived), default=None)
-        return began is not None and request.arrived < began + within and self.noted(partition, began)
+        return began is not None and request.arrived < began + within and self.dirty(partition, began)
 
     def ownerships(self, partition: str) -> int:
         return sum(held.partition == partition for holdings in self.held.values() for held in holdings)

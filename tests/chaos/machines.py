@@ -84,7 +84,7 @@ def _report(first: int, batches: int, seconds: float) -> str:
 
 # State machines
 
-The outbox is driven by two state machines, without and with a dead-letter topic: seeded sequences of events of two
+The delivery queue is driven by two state machines, without and with a dead-letter topic: seeded sequences of events of two
 partitions, one of whose entities comes to both, answers, rejections, poison, failures, time-outs that land late,
 outages, letters, moves, crashes, drains, other workers, offsets that go back, clocks that step. After every step the
 invariants of [Delivery](delivery.md) are checked, and at rest that nothing is lost and nothing is stale.

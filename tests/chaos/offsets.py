@@ -15,7 +15,7 @@ _COMMIT_KEYS = (0, 1)
 
 @dataclass(frozen=True)
 class Commit:
-    """`offset` None: the group's offset of that partition was deleted. `at`: when, in UNIX seconds. `noted`: with the
+    """`offset` None: the group's offset of that partition was deleted. `at`: when, in UNIX seconds. `dirty`: with the
     worker's note that requests may be under way.
     """
 
@@ -23,7 +23,7 @@ class Commit:
     partition: int
     offset: int | None
     at: float
-    noted: bool = True
+    dirty: bool = True
 
 
 def position(bootstrap: str) -> int:
@@ -62,7 +62,7 @@ def _commit(record: Any, group: str) -> Commit | None:
     if name != group:
         return None
     if record.value is None:
-        return Commit(topic, partition, None, record.timestamp / 1000, noted=False)
+        return Commit(topic, partition, None, record.timestamp / 1000, dirty=False)
     (offset,) = struct.unpack_from(">q", record.value, 2)
     return Commit(topic, partition, offset, record.timestamp / 1000, UNCLEAR.encode() in record.value)
 

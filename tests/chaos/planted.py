@@ -10,37 +10,38 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from worker.cli import cli
-from worker.core.outbox import Outbox
-from worker.core.ownership import Ownership, Ownerships
+from worker.core.delivery_queue import DeliveryQueue
+from worker.core.owned_partitions import OwnedPartitions
+from worker.core.state import OwnedPartition
 from worker.engine.rebalance import Rebalancer
 
 
 def seen() -> None:
     """Offsets are committed once they were read, not once they are settled."""
-    Ownership.committable = lambda self: self.position  # type: ignore[method-assign]
+    OwnedPartition.committable = lambda self: self.position  # type: ignore[method-assign]
 
 
 def no_epoch() -> None:
     """What was released goes on as if it were still ours: it is sent, it settles, its offsets are committed."""
-    committable = Ownerships.committable
-    zombies: dict[Any, Ownership] = {}
+    committable = OwnedPartitions.committable
+    zombies: dict[Any, OwnedPartition] = {}
 
-    def release(self: Outbox, partitions: Iterable[Any], reason: str, now: float) -> int:
+    def release(self: DeliveryQueue, partitions: Iterable[Any], reason: str, now: float) -> int:
         del reason, now
         for partition in partitions:
             owner = self._owners.by_partition.pop(partition, None)
             if owner is not None:
                 zombies[partition] = owner
                 owner.suspended = False
-                self._lanes.unpark(owner)
+                self._queues.unblock(owner)
         return 0
 
-    def all_of_them(self: Ownerships) -> dict[Any, int]:
+    def all_of_them(self: OwnedPartitions) -> dict[Any, int]:
         offsets = {p: o for p, owner in zombies.items() if (o := owner.committable()) is not None}
         return offsets | committable(self)
 
-    Outbox.release = release  # type: ignore[method-assign]
-    Ownerships.committable = all_of_them  # type: ignore[method-assign]
+    DeliveryQueue.release = release  # type: ignore[method-assign]
+    OwnedPartitions.committable = all_of_them  # type: ignore[method-assign]
 
 
 def no_wait() -> None:
@@ -50,7 +51,7 @@ def no_wait() -> None:
 
 def no_note() -> None:
     """What stands beside the committed offset is not looked at."""
-    Rebalancer.inherit = lambda self, partitions: None  # type: ignore[method-assign] # noqa: ARG005
+    Rebalancer.found_dirty = lambda self, partitions: None  # type: ignore[method-assign] # noqa: ARG005
 
 
 def clock_jumps() -> None:

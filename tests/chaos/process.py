@@ -66,7 +66,7 @@ class ChaosWorker(WorkerProcess):
         return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("\n")]
 
     def holdings(self) -> list[Held]:
-        """Its ownerships, as its log tells them."""
+        """Its assignments, as its log tells them."""
         held: list[Held] = []
         since: dict[str, float] = {}
         for line in self.log():

@@ -107,7 +107,7 @@ def test_so_does_one_by_a_new_owner_which_a_note_is() -> None:
     found = ledger(*repeated, Commit(TOPIC, 0, 1, 0.5))
     found.held["w1"] = [Held(f"{TOPIC}-0", 1.0, None)]
     assert told(checks.repetitions_have_a_reason(found)) == []
-    found.commits = [Commit(TOPIC, 0, 1, 0.5, noted=False)]
+    found.commits = [Commit(TOPIC, 0, 1, 0.5, dirty=False)]
     assert told(checks.repetitions_have_a_reason(found)) == ["repeated"]
 
 
@@ -117,7 +117,7 @@ def test_a_request_without_a_note_before_it_is_seen() -> None:
     assert told(checks.nothing_is_sent_without_a_note(found)) == ["without a note"]
     found.commits.insert(0, Commit(TOPIC, 0, 1, 1.0))
     assert told(checks.nothing_is_sent_without_a_note(found)) == []
-    found.commits[1] = Commit(TOPIC, 0, 2, 2.02, noted=False)  # it was answered, and its partition let go, at once
+    found.commits[1] = Commit(TOPIC, 0, 2, 2.02, dirty=False)  # it was answered, and its partition let go, at once
     assert told(checks.nothing_is_sent_without_a_note(found)) == []
 
 

@@ -1,7 +1,7 @@
-"""The outbox as state machines: whatever order things happen in, its invariants hold, and at rest nothing is stale.
+"""The delivery queue as state machines: its invariants hold in any order of events, and at rest nothing is stale.
 
 The numbers are those of the invariants in docs/delivery.md. The machine plays both sides: the intake, the senders and
-the postman inside; producers, brokers, other workers, clocks and the API outside.
+the dead-letter writer inside; producers, brokers, other workers, clocks and the API outside.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -38,13 +38,12 @@ from tests.core.world import (
 from worker.core.batch import collapse
 from worker.core.calls import CALL_LASTS, IN_A_ROW, Link
 from worker.core.circuit_breaker import TripReason
+from worker.core.delivery_config import OVERHEAD, DeliveryConfig
+from worker.core.delivery_queue import DeliveryQueue
 from worker.core.event import Entity, Event, Invalid, Kind, Skipped
-from worker.core.lane import Delivery, QueuedEvent, Slot
 from worker.core.letters import Letter
-from worker.core.outbox import Outbox
 from worker.core.outcome import DELIVERED, Outcome, Result
-from worker.core.ownership import Ownership, Partition
-from worker.core.rules import OVERHEAD, Rules
+from worker.core.state import Attempt, OwnedPartition, Partition, QueuedEvent, Slot
 
 CONCURRENCY = 3
 #: How long a search may take on the slowest machine: it computes all the time, and minutes where seconds are usual.
@@ -68,16 +67,18 @@ TALLY = Tally()
 TROUBLES = ("crash", "stop", "elsewhere", "back", "cut", "suspend", "moves", "clock", "lease")
 
 
-def check_active(box: Outbox) -> None:
-    """What the outbox knows from the partitions that have changed is what a look at all of them finds."""
+def check_active(box: DeliveryQueue) -> None:
+    """What the delivery queue knows from the partitions that have changed is what a look at all of them finds."""
     owners = box.owned.values()
     due = {
         owner.partition: offset
         for owner in owners
-        if (offset := owner.committable()) is not None and (offset != owner.committed or not owner.noted)
+        if (offset := owner.committable()) is not None and (offset != owner.committed or not owner.dirty)
     }
     assert box.committable() == due, "5: what is to be committed"
-    assert box.unnoted() == any(not owner.noted and owner.position is not None for owner in owners), "2: markers"
+    assert box.awaits_dirty_marker() == any(not owner.dirty and owner.position is not None for owner in owners), (
+        "2: markers"
+    )
     assert box.unsettled == sum(len(owner.unsettled) for owner in owners), "6: the sum"
     assert box.uncommitted() == sum(owner.uncommitted() for owner in owners), "5: what is read again"
     read_at = [event.read_at for owner in owners for event in owner.unsettled.values()]
@@ -112,8 +113,8 @@ class OutboxMachine(RuleBasedStateMachine):
         rejection_limit: int,
     ) -> None:
         TALLY.examples += 1
-        self.rules_of_box = Rules(
-            lambda tries: min(2.0**tries, 30.0),
+        self.rules_of_box = DeliveryConfig(
+            lambda consecutive_failures: min(2.0**consecutive_failures, 30.0),
             max_pending=bounds[0],
             max_pending_bytes=bounds[1],
             max_attempts=max_attempts,
@@ -132,9 +133,9 @@ class OutboxMachine(RuleBasedStateMachine):
 
     def begin(self) -> None:
         """A process starts: it owns nothing and knows nothing."""
-        self.outbox = Outbox(self.rules_of_box)
-        self.outbox.rate.set(self.rate, self.now)
-        self.in_flight: list[Delivery] = []
+        self.deliveries = DeliveryQueue(self.rules_of_box)
+        self.deliveries.rate.set(self.rate, self.now)
+        self.in_flight: list[Attempt] = []
         self.letters: list[Letter] = []
         self.sent: dict[tuple[int, Entity], int] = {}
         self.answers: list[Entity] = []
@@ -173,7 +174,7 @@ class OutboxMachine(RuleBasedStateMachine):
         elif kind == "suspend":
             self.suspend(partition)
         elif kind == "lease":
-            self.outbox.lease_until = self.now + number if lands_after else float("inf")
+            self.deliveries.lease_until = self.now + number if lands_after else float("inf")
         elif kind == "moves":
             self.away_and_back(partition, "revoked" if number % 2 else "lost")
         else:
@@ -211,15 +212,15 @@ class OutboxMachine(RuleBasedStateMachine):
     def wait(self, seconds: float) -> None:
         self.now += seconds
         self.api.land(self.now)
-        self.outbox.tick(self.now)
+        self.deliveries.tick(self.now)
 
     def crash(self, lands_after: float | None, back_after: float) -> None:
         """Its requests may still land; its partitions are somebody's after the session timeout, or sooner if it is a
         static member. (7: so are letters.)
         """
-        for delivery in self.in_flight:
-            self._may_land(delivery, lands_after)
-        good = [delivery.entity for delivery in self.in_flight if self._record(delivery).nature == "good"]
+        for attempt in self.in_flight:
+            self._may_land(attempt, lands_after)
+        good = [attempt.entity for attempt in self.in_flight if self._record(attempt).nature == "good"]
         lost = [entity for entity in good if entity != WANDERER]
         self.begin()
         self.wait(back_after)
@@ -237,12 +238,12 @@ class OutboxMachine(RuleBasedStateMachine):
         while self.in_flight:
             self._answer(0, None)
         self.wait(LATEST_LANDING)
-        left = log.position <= newest or newest in self.outbox.owned[home(entity)].unsettled
+        left = log.position <= newest or newest in self.deliveries.owned[home(entity)].unsettled
         assert left or self.api.holds[entity] == (home(entity), newest), "2: stale, with nothing left to be confirmed"
 
     def another_worker_reads_it(self, partition: Partition) -> None:
         log = self.logs[partition]
-        busy = any(delivery.event.owner.partition == partition for delivery in self.in_flight)
+        busy = any(attempt.event.owner.partition == partition for attempt in self.in_flight)
         if log.owned or busy or any(record.nature in ("poison", "rejected") for record in log.records):
             return
         self.wait(SESSION_TIMEOUT)
@@ -251,37 +252,39 @@ class OutboxMachine(RuleBasedStateMachine):
             if record.nature == "good":
                 self.api.holds[record.entity] = partition, offset
         log.committed = log.read = len(log.records)
-        log.noted = False
+        log.dirty = False
 
     # The intake.
 
     @rule()
     def read(self) -> None:
         for partition, log in self.logs.items():
-            if log.owned and not self.outbox.full():
+            if log.owned and not self.deliveries.full():
                 assert self._pending_entities() < self.rules_of_box.max_pending, "4: reads on at its bound"
-                assert self.outbox.pending_bytes < self.rules_of_box.max_pending_bytes or not self.outbox.pending
+                assert (
+                    self.deliveries.pending_bytes < self.rules_of_box.max_pending_bytes or not self.deliveries.pending
+                )
                 self._poll(partition, log)
-        if self.notes_at_once and self.outbox.unnoted():
+        if self.notes_at_once and self.deliveries.awaits_dirty_marker():
             self.commit()
 
     def _poll(self, partition: Partition, log: Log) -> None:
-        before, bytes_before = self._pending_entities(), self.outbox.pending_bytes
+        before, bytes_before = self._pending_entities(), self.deliveries.pending_bytes
         poll = len(log.records) - log.position
         kept, overtaken, *_ = collapse([_decoded(record) for record in log.records[log.position :]])
         for kind, events in overtaken.items() if self.batches else ():
-            assert self.outbox.overtaken(partition, kind, events)
+            assert self.deliveries.overtaken(partition, kind, events)
         for at in kept if self.batches else range(poll):
             self._read(partition, log.position + at, log.records[log.position + at])
         log.position = len(log.records)
         log.read = max(log.read, log.position)
-        self.outbox.advance(partition, log.position, self.now)
+        self.deliveries.advance(partition, log.position, self.now)
         assert self._pending_entities() <= max(before, self.rules_of_box.max_pending - 1) + poll, "4: pending"
         most = max(bytes_before, self.rules_of_box.max_pending_bytes) + poll * (SIZE + OVERHEAD + LINK)
-        assert self.outbox.pending_bytes <= most, "4: bytes"
+        assert self.deliveries.pending_bytes <= most, "4: bytes"
 
     def _read(self, partition: Partition, offset: int, record: Record) -> None:
-        box = self.outbox
+        box = self.deliveries
         if record.nature in ("skipped", "emptied"):
             skipped = _decoded(record)
             assert isinstance(skipped, Skipped)
@@ -311,31 +314,31 @@ class OutboxMachine(RuleBasedStateMachine):
 
     def _confirming(self, entity: Entity, partition: Partition) -> list[int]:
         """Offsets of the entity's states that wait for their confirmation."""
-        lane = self.outbox._lanes.get(entity)
-        slots = [slot for slot in lane.waiting if slot.confirming] if lane is not None else []
+        queue = self.deliveries._queues.get(entity)
+        slots = [slot for slot in queue.waiting if slot.confirming] if queue is not None else []
         return [slot.event.offset for slot in slots if slot.event.owner.partition == partition]
 
     @rule(partition=st.sampled_from(PARTITIONS))
     def assign(self, partition: Partition) -> None:
         """A new one, or one that is retained: that goes on with what it has."""
         log = self.logs[partition]
-        unsettled = self.outbox.unsettled
-        new = self.outbox.assign([partition], self.now)
+        unsettled = self.deliveries.unsettled
+        new = self.deliveries.assign([partition], self.now)
         assert new == ([] if log.owned else [partition])
-        assert self.outbox.unsettled == unsettled, "an assignment drops nothing"
+        assert self.deliveries.unsettled == unsettled, "an assignment drops nothing"
         if not log.owned:
             log.owned = True
             log.position = log.committed
-            if log.noted:
-                self.outbox.inherit([partition], self.now)
-            self.outbox.advance(partition, log.position, self.now)
-            self.outbox.set_end(partition, len(log.records) if self.catching_up else 0, self.now)
+            if log.dirty:
+                self.deliveries.found_dirty([partition], self.now)
+            self.deliveries.advance(partition, log.position, self.now)
+            self.deliveries.set_end(partition, len(log.records) if self.catching_up else 0, self.now)
 
     @rule(partition=st.sampled_from(PARTITIONS), reason=st.sampled_from(["revoked", "lost"]))
     def release(self, partition: Partition, reason: str) -> None:
         if self.logs[partition].owned and reason == "revoked":
             self.suspend(partition)
-        self.outbox.release([partition], reason, self.now)
+        self.deliveries.release([partition], reason, self.now)
         self.on_call = {of: until for of, until in self.on_call.items() if of[0] != partition}
         self.logs[partition].owned = False
 
@@ -354,18 +357,21 @@ class OutboxMachine(RuleBasedStateMachine):
 
     def suspend(self, partition: Partition) -> None:
         """It is asked back; under an eager assignor it may be given again."""
-        self.outbox.suspend([partition])
+        self.deliveries.suspend([partition])
         self._commit_last([partition])
 
     def _commit_last(self, partitions: list[Partition]) -> None:
-        offsets, unclear = self.outbox.last_committable(partitions, self.now), self.outbox.unclear(partitions, self.now)
-        self._commit(offsets, unclear)
-        self.outbox.committed(offsets, self.now, unclear)
+        offsets, ambiguous = (
+            self.deliveries.last_committable(partitions, self.now),
+            self.deliveries.ambiguous(partitions, self.now),
+        )
+        self._commit(offsets, ambiguous)
+        self.deliveries.committed(offsets, self.now, ambiguous)
 
     def the_position_goes_back(self, partition: Partition, back: int) -> None:
         """The client takes up an older offset, or a younger topic of the same name: what was held is void."""
         log = self.logs[partition]
-        if log.owned and not self.outbox.full():
+        if log.owned and not self.deliveries.full():
             log.position = log.committed = max(0, log.committed - back)
             self._poll(partition, log)
 
@@ -378,8 +384,8 @@ class OutboxMachine(RuleBasedStateMachine):
         waits = [*(each.event for each in self.in_flight), *(letter.event for letter in self.letters)]
         later = [event.offset >= end for event in waits if event.owner.partition == partition]
         later += [at[1] >= end for _, _, at in self.api.landings if at[0] == partition]
-        if not log.owned or self.outbox.full() or any(later):
-            return  # who comes later would meet another record at its offset: tests/core/test_ownership.py has these
+        if not log.owned or self.deliveries.full() or any(later):
+            return  # who comes later would meet another record at its offset: tests/core/test_partitions.py has these
         lost, log.records = log.records[end:], log.records[:end]
         log.position, log.read, log.committed = end, end, min(end, log.committed)
         for entity, at in self.api.holds.items():
@@ -389,22 +395,22 @@ class OutboxMachine(RuleBasedStateMachine):
             record.linked = record.linked or record.entity in {other.entity for other in lost}
         log.records += [Record(record.entity, "good", at=self.now) for record in lost]
         if noticed:
-            self.outbox.advance(partition, end, self.now)
+            self.deliveries.advance(partition, end, self.now)
         self._poll(partition, log)
 
     @rule()
     def commit(self) -> None:
-        offsets = self.outbox.committable()
+        offsets = self.deliveries.committable()
         self._commit(offsets, set(offsets))
-        self.outbox.committed(offsets, self.now)
+        self.deliveries.committed(offsets, self.now)
 
-    def _commit(self, offsets: Mapping[Partition, int], unclear: Collection[Partition]) -> None:
+    def _commit(self, offsets: Mapping[Partition, int], ambiguous: Collection[Partition]) -> None:
         for partition, offset in offsets.items():
-            log, owner = self.logs[partition], self.outbox.owned[partition]
+            log, owner = self.logs[partition], self.deliveries.owned[partition]
             assert log.owned, "1: committed what it does not own"
             assert offset <= min(owner.unsettled, default=offset), "1: passed an unsettled event"
             assert offset >= log.committed, "1: a commit went back"
-            log.committed, log.noted = offset, partition in unclear
+            log.committed, log.dirty = offset, partition in ambiguous
 
     # The senders.
 
@@ -412,62 +418,62 @@ class OutboxMachine(RuleBasedStateMachine):
     def take(self) -> None:
         while len(self.in_flight) < CONCURRENCY:
             calls, others = self._due()
-            if (delivery := self.outbox.take(self.now)) is None:
+            if (attempt := self.deliveries.take(self.now)) is None:
                 break
-            self._check(delivery)
-            self._check_turn(delivery, calls=calls, others=others)
-            self.sent[delivery.event.owner.epoch, delivery.entity] = delivery.event.offset
-            self.in_flight.append(delivery)
+            self._check(attempt)
+            self._check_turn(attempt, calls=calls, others=others)
+            self.sent[attempt.event.owner.epoch, attempt.entity] = attempt.event.offset
+            self.in_flight.append(attempt)
         if len(self.in_flight) < CONCURRENCY:
-            wake_at = self.outbox.wake_at(self.now)
+            wake_at = self.deliveries.wake_at(self.now)
             assert wake_at is None or wake_at > self.now, "a sender would spin"
 
     def _due(self) -> tuple[bool, bool]:
         """Whether entities on a call are due, and others: what an open breaker does not stop and nothing holds back."""
-        box = self.outbox
+        box = self.deliveries
         due = [
-            self.now < lane.on_call_until
-            for lane in box._lanes._lanes.values()
-            if lane.in_flight is None
-            and lane.waiting[0].due <= self.now
-            and not lane.waiting[0].event.owner.held
-            and lane.entity.kind in box.breakers.closed
+            self.now < queue.on_call_until
+            for queue in box._queues._queues.values()
+            if queue.in_flight is None
+            and queue.waiting[0].due <= self.now
+            and not queue.waiting[0].event.owner.held
+            and queue.entity.kind in box.breakers.closed
         ]
         return any(due), not all(due)
 
-    def _check_turn(self, delivery: Delivery, *, calls: bool, others: bool) -> None:
-        entity = delivery.entity
+    def _check_turn(self, attempt: Attempt, *, calls: bool, others: bool) -> None:
+        entity = attempt.entity
         if entity != WANDERER:
             on_call = self.now < self.on_call.get((home(entity), entity), 0.0)
-            assert delivery.on_call == on_call, "10: a call that nobody knows of, or none"
-        if delivery.probe:
+            assert attempt.on_call == on_call, "10: a call that nobody knows of, or none"
+        if attempt.probe:
             return
-        assert delivery.on_call or not calls or self.row == IN_A_ROW, "10: somebody on a call was passed over"
-        assert not (delivery.on_call and others and self.row == IN_A_ROW), "10: calls starve others"
-        self.row = self.row + others if delivery.on_call else 0
+        assert attempt.on_call or not calls or self.row == IN_A_ROW, "10: somebody on a call was passed over"
+        assert not (attempt.on_call and others and self.row == IN_A_ROW), "10: calls starve others"
+        self.row = self.row + others if attempt.on_call else 0
 
     @rule(seconds=st.sampled_from([0.5, 1.0, 3.0, 31.0]))
     def send(self, seconds: float) -> None:
         self.wait(seconds)
         self.take()
 
-    def _check(self, delivery: Delivery) -> None:
-        owner, offset = delivery.event.owner, delivery.event.offset
-        assert delivery.entity not in {other.entity for other in self.in_flight}, "3: two in flight for an entity"
-        assert offset >= self.sent.get((owner.epoch, delivery.entity), -1), "3: an older state after a newer one"
+    def _check(self, attempt: Attempt) -> None:
+        owner, offset = attempt.event.owner, attempt.event.offset
+        assert attempt.entity not in {other.entity for other in self.in_flight}, "3: two in flight for an entity"
+        assert offset >= self.sent.get((owner.epoch, attempt.entity), -1), "3: an older state after a newer one"
         assert owner.alive, "sent what it does not own"
         assert not owner.held, "sent what is held back"
         assert self.now <= self.last_start, "started after the last moment"
-        assert self.now < self.outbox.lease_until, "sent without a lease"
-        noted = self.logs[owner.partition].noted or self.now >= owner.catch_up_until
-        assert noted, "2: sent what a successor would know nothing of"
+        assert self.now < self.deliveries.lease_until, "sent without a lease"
+        dirty = self.logs[owner.partition].dirty or self.now >= owner.catch_up_until
+        assert dirty, "2: sent what a successor would know nothing of"
         log = self.logs[owner.partition]
-        later = [record.nature for record in log.records[offset + 1 : log.position] if record.entity == delivery.entity]
-        assert delivery.confirming or "emptied" not in later, "2: sent what was emptied since"
-        stopped = delivery.entity.kind not in self.outbox.breakers.closed
-        assert delivery.probe == stopped, "9: an open breaker lets only probes through"
-        same = [other for other in self.in_flight if other.breaker is delivery.breaker]
-        assert not (delivery.probe and same), "9: one probe at a time"
+        later = [record.nature for record in log.records[offset + 1 : log.position] if record.entity == attempt.entity]
+        assert attempt.confirming or "emptied" not in later, "2: sent what was emptied since"
+        stopped = attempt.entity.kind not in self.deliveries.breakers.closed
+        assert attempt.probe == stopped, "9: an open breaker lets only probes through"
+        same = [other for other in self.in_flight if other.breaker is attempt.breaker]
+        assert not (attempt.probe and same), "9: one probe at a time"
 
     @precondition(lambda self: self.in_flight)
     @rule(which=st.integers(0, CONCURRENCY - 1), failure=st.sampled_from([None, None, None, "date", *FAILURES]))
@@ -527,35 +533,35 @@ class OutboxMachine(RuleBasedStateMachine):
                 self._answer(0, None)
             newer = True
 
-    def _may_land(self, delivery: Delivery, after: float | None) -> None:
-        if after is not None and self._record(delivery).nature == "good":
-            at = delivery.event.owner.partition, delivery.event.offset
-            self.api.landings.append((self.now + after, delivery.entity, at))
+    def _may_land(self, attempt: Attempt, after: float | None) -> None:
+        if after is not None and self._record(attempt).nature == "good":
+            at = attempt.event.owner.partition, attempt.event.offset
+            self.api.landings.append((self.now + after, attempt.entity, at))
 
     def _answer(self, which: int, failure: Outcome | None) -> None:
         """The request ends as its record's nature has it, unless something comes between."""
-        delivery = self.in_flight.pop(which)
-        record, box = self._record(delivery), self.outbox
+        attempt = self.in_flight.pop(which)
+        record, box = self._record(attempt), self.deliveries
         outcome = failure or {"rejected": REJECTED, "poison": POISON}.get(record.nature, DELIVERED)
         if outcome is DELIVERED:
-            self.api.holds[delivery.entity] = delivery.event.owner.partition, delivery.event.offset
-        slot, attempts, owned = delivery.slot, delivery.slot.attempts, delivery.event.owner.alive
+            self.api.holds[attempt.entity] = attempt.event.owner.partition, attempt.event.offset
+        slot, attempts, owned = attempt.slot, attempt.slot.attempts, attempt.event.owner.alive
         settled_before, collapsed, letters = box.counts.settled(), box.counts.collapsed.total(), len(box.letters)
-        closed, spared, link = set(box.breakers.closed), self._spared(delivery, outcome), delivery.event.link
-        settled = box.settle(delivery, outcome, self.now)
-        self._check_breakers(delivery.entity.kind, outcome, closed)
+        closed, spared, link = set(box.breakers.closed), self._spared(attempt, outcome), attempt.event.link
+        settled = box.settle(attempt, outcome, self.now)
+        self._check_breakers(attempt.entity.kind, outcome, closed)
         if outcome.result in ANSWERED:
-            self.answers.append(delivery.entity)
+            self.answers.append(attempt.entity)
         if outcome.result in ANSWERED and not spared:
             rejected = outcome.result is Result.REJECTED
             record.answered = record.answered or (owned and not (self.dead_letters and rejected))
             if not rejected or (owned and not self.dead_letters):
-                self._link_told(delivery.event, link)
+                self._link_told(attempt.event, link)
             if rejected and owned:
                 record.nature = "rejected"
         else:
-            self._check_attempt(delivery, outcome, slot.attempts - attempts)
-            replaced = box.counts.collapsed.total() - collapsed + delivery.confirming
+            self._check_attempt(attempt, outcome, slot.attempts - attempts)
+            replaced = box.counts.collapsed.total() - collapsed + attempt.confirming
             assert box.counts.settled() - settled_before <= replaced, "9: a failure settled an event"
             assert len(box.letters) == letters or settled.exhausted, "a letter of an event that is not at its end"
         if settled.stale:
@@ -565,16 +571,16 @@ class OutboxMachine(RuleBasedStateMachine):
         if link is not None and event.entity is not None:
             self.logs[event.owner.partition].link_told(event.entity, event.offset, link.texts[0])
 
-    def _spared(self, delivery: Delivery, outcome: Outcome) -> bool:
+    def _spared(self, attempt: Attempt, outcome: Outcome) -> bool:
         """Whether the rejection of a probe must settle nothing, as everything of its kind is rejected."""
-        entity, breaker = delivery.entity, self.outbox.breakers.of[delivery.entity.kind]
-        old = entity.kind == "order" or self.now - delivery.event.written_at > 900.0
+        entity, breaker = attempt.entity, self.deliveries.breakers.of[attempt.entity.kind]
+        old = entity.kind == "order" or self.now - attempt.event.written_at > 900.0
         own_fault = outcome.reason == "unknown_visit_id" and old
         rejected = outcome.result is Result.REJECTED and not own_fault
-        return delivery.probe and rejected and breaker.reason is TripReason.REJECTIONS
+        return attempt.probe and rejected and breaker.reason is TripReason.REJECTIONS
 
     def _check_breakers(self, kind: Kind, outcome: Outcome, closed: set[Kind]) -> None:
-        breakers = self.outbox.breakers
+        breakers = self.deliveries.breakers
         if outcome.result not in ANSWERED:
             assert set(breakers.closed) <= closed, "9: a failure closed a breaker"
             return
@@ -582,26 +588,26 @@ class OutboxMachine(RuleBasedStateMachine):
         reasons = [None] if outcome is DELIVERED else [None, TripReason.REJECTIONS]
         assert breakers.of[kind].reason in reasons, "9: an answer must close its kind's breaker"
 
-    def _check_attempt(self, delivery: Delivery, outcome: Outcome, counted: int) -> None:
-        since = self.failing_since.setdefault(delivery.event, self.now)
+    def _check_attempt(self, attempt: Attempt, outcome: Outcome, counted: int) -> None:
+        since = self.failing_since.setdefault(attempt.event, self.now)
         of_either_kind = self.now - since >= 86_400.0
         others = [
             entity
-            for entity in self.answers[self.failed_at.get(delivery.slot, 0) :]
-            if entity != delivery.entity and (of_either_kind or entity.kind == delivery.entity.kind)
+            for entity in self.answers[self.failed_at.get(attempt.slot, 0) :]
+            if entity != attempt.entity and (of_either_kind or entity.kind == attempt.entity.kind)
         ]
-        never = delivery.probe or outcome.reason == "http_429" or not others
+        never = attempt.probe or outcome.reason == "http_429" or not others
         assert counted <= (0 if never else 1), "9: an attempt counted that must not"
-        self.failed_at[delivery.slot] = len(self.answers)
+        self.failed_at[attempt.slot] = len(self.answers)
 
-    def _record(self, delivery: Delivery) -> Record:
-        return self.logs[delivery.event.owner.partition].records[delivery.event.offset]
+    def _record(self, attempt: Attempt) -> Record:
+        return self.logs[attempt.event.owner.partition].records[attempt.event.offset]
 
     def drain_and_start_again(self, back_after: float) -> None:
         """SIGTERM; what was left is read again by the next process, which knows what may still land."""
         self.last_start = self.now + 20.0
-        self.outbox.drain(self.now, self.last_start)
-        while not self.outbox.drained(self.now):
+        self.deliveries.drain(self.now, self.last_start)
+        while not self.deliveries.drained(self.now):
             assert self.now <= self.last_start + 1.0, "a drain must end"
             self.take()
             while self.in_flight:
@@ -628,7 +634,7 @@ class OutboxMachine(RuleBasedStateMachine):
         self._check_accounts()
 
     def _check_accounts(self) -> None:
-        box = self.outbox
+        box = self.deliveries
         assert box.counts.consumed.total() == box.counts.settled() + box.unsettled, "6: the sum"
         held = [event for owner in box.owned.values() for event in owner.unsettled.values()]
         assert box.pending_bytes == sum(event.size for event in held), "4: bytes"
@@ -637,16 +643,16 @@ class OutboxMachine(RuleBasedStateMachine):
 
     @invariant()
     def what_is_asked_of_active_partitions_only_is_true_of_all(self) -> None:
-        check_active(self.outbox)
+        check_active(self.deliveries)
 
     @invariant()
     def what_is_in_flight_is_what_was_taken(self) -> None:
-        assert self.outbox.in_flight == len(self.in_flight) <= CONCURRENCY, "4: in flight"
+        assert self.deliveries.in_flight == len(self.in_flight) <= CONCURRENCY, "4: in flight"
         TALLY.steps += 1
 
     def _pending_entities(self) -> int:
-        held = [event for owner in self.outbox.owned.values() for event in owner.unsettled.values()]
-        flying = {delivery.entity for delivery in self.in_flight}
+        held = [event for owner in self.deliveries.owned.values() for event in owner.unsettled.values()]
+        flying = {attempt.entity for attempt in self.in_flight}
         return len({event.entity for event in held if event.entity} | flying) + sum(not event.entity for event in held)
 
     def teardown(self) -> None:
@@ -655,25 +661,31 @@ class OutboxMachine(RuleBasedStateMachine):
     @rule()
     def rest(self) -> None:
         """The API answers, but for poison; then that heals too. After a while nothing is left over."""
-        self.outbox.lease_until = float("inf")
+        self.deliveries.lease_until = float("inf")
         for partition in PARTITIONS:
             self.assign(partition)
         self._settle_all_but({"poison"})
-        if any(owner.unsettled for owner in self.outbox.owned.values()):
-            assert not len(self.outbox.letters)
+        if any(owner.unsettled for owner in self.deliveries.owned.values()):
+            assert not len(self.deliveries.letters)
         self._check_newest()
         for log in self.logs.values():
             for record in log.records:
                 record.nature = "good" if record.nature == "poison" else record.nature
         self._settle_all_but(set())
-        assert self.outbox.pending == self.outbox.unsettled == self.outbox.pending_bytes == self.outbox.in_flight == 0
+        assert (
+            self.deliveries.pending
+            == self.deliveries.unsettled
+            == self.deliveries.pending_bytes
+            == self.deliveries.in_flight
+            == 0
+        )
         ends = {partition: len(log.records) for partition, log in self.logs.items()}
         assert {partition: log.committed for partition, log in self.logs.items()} == ends, "5: committed = log end"
         self._check_newest()
 
     def _settle_all_but(self, natures: set[str]) -> None:
         """9: the breakers close whatever waits; of mass rejection only what is good can tell that it is over."""
-        if TripReason.REJECTIONS in {breaker.reason for breaker in self.outbox.breakers.of.values()}:
+        if TripReason.REJECTIONS in {breaker.reason for breaker in self.deliveries.breakers.of.values()}:
             for entity in ENTITIES[:2]:
                 self.produce(entity, "good", other=False)
         for _ in range(400):
@@ -683,13 +695,13 @@ class OutboxMachine(RuleBasedStateMachine):
                 self._answer(0, None)
             self._write_letters()
             self.commit()
-            held = [(p, offset) for p, owner in self.outbox.owned.items() for offset in uncarried(owner)]
+            held = [(p, offset) for p, owner in self.deliveries.owned.items() for offset in uncarried(owner)]
             all_read = all(log.position == len(log.records) for log in self.logs.values())
             if all_read and not self.api.landings and all(self.logs[p].records[o].nature in natures for p, o in held):
                 return
-            wake_at = self.outbox.wake_at(self.now)
+            wake_at = self.deliveries.wake_at(self.now)
             self.wait(10.0 if wake_at is None else min(max(wake_at - self.now, 0.01), 10.0))
-        raise AssertionError(f"2, 9: never at rest: {self.outbox!r}")
+        raise AssertionError(f"2, 9: never at rest: {self.deliveries!r}")
 
     def _check_newest(self) -> None:
         for entity in ENTITIES:
@@ -699,7 +711,7 @@ class OutboxMachine(RuleBasedStateMachine):
                 assert self.api.holds.get(entity) in newest, f"2: {entity} is stale at rest"
 
     def _write_letters(self) -> None:
-        assert not len(self.outbox.letters)
+        assert not len(self.deliveries.letters)
 
 
 class OutboxMachineWithDeadLetters(OutboxMachine):
@@ -707,13 +719,13 @@ class OutboxMachineWithDeadLetters(OutboxMachine):
 
     @rule(most=st.integers(1, 3))
     def take_letters(self, most: int) -> None:
-        self.letters += self.outbox.letters.take(self.now, most)
+        self.letters += self.deliveries.letters.take(self.now, most)
 
     @precondition(lambda self: self.letters)
     @rule()
     def letter_written(self) -> None:
         letter = self.letters.pop(0)
-        self.outbox.letter_written(letter)
+        self.deliveries.letter_written(letter)
         record = self.logs[letter.event.owner.partition].records[letter.event.offset]
         if letter.reason == "attempts_exhausted":
             assert record.nature != "good" or letter.attempts >= self.rules_of_box.max_attempts
@@ -725,7 +737,7 @@ class OutboxMachineWithDeadLetters(OutboxMachine):
     @precondition(lambda self: self.letters)
     @rule()
     def letters_failed(self) -> None:
-        self.outbox.letters.failed(self.letters, self.now)
+        self.deliveries.letters.failed(self.letters, self.now)
         self.letters = []
 
     def _write_letters(self) -> None:
@@ -737,7 +749,7 @@ class OutboxMachineWithDeadLetters(OutboxMachine):
 MACHINES: tuple[type[OutboxMachine], ...] = (OutboxMachine, OutboxMachineWithDeadLetters)
 
 
-def uncarried(owner: Ownership) -> set[int]:
+def uncarried(owner: OwnedPartition) -> set[int]:
     """What is unsettled but for records that only wait until their link was sent by another one."""
     links = [(event.link, event.offset) for event in owner.unsettled.values() if event.link is not None]
     return owner.unsettled.keys() - {offset for link, of in links for offset in link.carried(of)}

@@ -1,15 +1,14 @@
-"""An outbox with a clock and a log of its own, so that a test says only what it is about."""
+"""An delivery queue with a clock and a log of its own, so that a test says only what it is about."""
 
 from dataclasses import dataclass, field
 
 from worker.core.circuit_breaker import TripReason
+from worker.core.delivery_config import DeliveryConfig, SettleResult
+from worker.core.delivery_queue import DeliveryQueue
 from worker.core.event import Entity, Skipped
-from worker.core.lane import Delivery
 from worker.core.large import at_once
-from worker.core.outbox import Outbox
 from worker.core.outcome import DELIVERED, Outcome, Result
-from worker.core.ownership import Partition
-from worker.core.rules import Rules, Settled
+from worker.core.state import Attempt, Partition
 
 START = 1000.0
 WINDOW = 0.5
@@ -30,11 +29,11 @@ TOMBSTONE = Skipped("tombstone")
 ANSWERS = (DELIVERED, REJECTED)
 
 
-def opened(settled: Settled) -> list[TripReason]:
+def opened(settled: SettleResult) -> list[TripReason]:
     return [change.reason for change in settled.changes if change.opened]
 
 
-def closed(settled: Settled) -> list[TripReason]:
+def closed(settled: SettleResult) -> list[TripReason]:
     return [change.reason for change in settled.changes if not change.opened]
 
 
@@ -50,7 +49,7 @@ def retry_after(seconds: float, reason: str = "http_5xx") -> Outcome:
 class Box:
     """Time moves only by `pass_time` and `until`; payloads are the offsets' own numbers, as `cart:a@0:3`."""
 
-    outbox: Outbox
+    deliveries: DeliveryQueue
     now: float = START
     positions: dict[Partition, int] = field(default_factory=dict)
 
@@ -68,7 +67,7 @@ class Box:
         offset = self.positions.setdefault(partition, 0)
         self.positions[partition] += 1
         payload = f"{entity}@{partition.partition}:{offset}"
-        assert self.outbox.add(
+        assert self.deliveries.add(
             partition,
             offset,
             entity,
@@ -85,7 +84,7 @@ class Box:
     def skip(self, partition: Partition = P0, skipped: Skipped = TOMBSTONE) -> int:
         offset = self.positions.setdefault(partition, 0)
         self.positions[partition] += 1
-        assert self.outbox.skip(partition, offset, skipped, self.now)
+        assert self.deliveries.skip(partition, offset, skipped, self.now)
         return offset
 
     def empty(self, entity: Entity, partition: Partition = P0) -> int:
@@ -95,7 +94,7 @@ class Box:
     def refuse(self, entity: Entity | None = None, partition: Partition = P0) -> int:
         offset = self.positions.setdefault(partition, 0)
         self.positions[partition] += 1
-        assert self.outbox.refuse(
+        assert self.deliveries.refuse(
             partition,
             offset,
             None,
@@ -110,81 +109,81 @@ class Box:
 
     def own(self, partition: Partition, *, end: int | None = 0) -> None:
         """Assigns the partition; with `end` 0 it has nothing to catch up with, with None nobody knows yet."""
-        assert self.outbox.assign([partition], self.now) == [partition]
-        self.outbox.advance(partition, self.positions.setdefault(partition, 0), self.now)
-        self.outbox.committed({partition: self.positions[partition]}, self.now)
+        assert self.deliveries.assign([partition], self.now) == [partition]
+        self.deliveries.advance(partition, self.positions.setdefault(partition, 0), self.now)
+        self.deliveries.committed({partition: self.positions[partition]}, self.now)
         if end is not None:
-            self.outbox.set_end(partition, end, self.now)
+            self.deliveries.set_end(partition, end, self.now)
 
     def lose(self, partition: Partition, *, committed: int = 0) -> int:
         """Releases the partition; whoever owns it next reads on from `committed`."""
-        released = self.outbox.release([partition], "revoked", self.now)
+        released = self.deliveries.release([partition], "revoked", self.now)
         self.positions[partition] = committed
         return released
 
     def pass_time(self, seconds: float) -> None:
         self.now += seconds
-        self.outbox.tick(self.now)
+        self.deliveries.tick(self.now)
 
     def until(self, time: float) -> None:
         assert time >= self.now
         self.now = time
-        self.outbox.tick(self.now)
+        self.deliveries.tick(self.now)
 
-    def take(self) -> Delivery:
-        delivery = self.outbox.take(self.now)
-        assert delivery is not None, f"nothing to take at {self.now}"
-        return delivery
+    def take(self) -> Attempt:
+        attempt = self.deliveries.take(self.now)
+        assert attempt is not None, f"nothing to take at {self.now}"
+        return attempt
 
     def nothing(self) -> bool:
-        return self.outbox.take(self.now) is None
+        return self.deliveries.take(self.now) is None
 
-    def settle(self, delivery: Delivery, outcome: Outcome = DELIVERED) -> Settled:
-        return self.outbox.settle(delivery, outcome, self.now)
+    def settle(self, attempt: Attempt, outcome: Outcome = DELIVERED) -> SettleResult:
+        return self.deliveries.settle(attempt, outcome, self.now)
 
-    def next(self) -> Delivery:
+    def next(self) -> Attempt:
         """Waits for the next request, however long."""
         for _ in range(1000):
-            delivery = self.outbox.take(self.now)
-            if delivery is not None:
-                return delivery
-            wake_at = self.outbox.wake_at(self.now)
+            attempt = self.deliveries.take(self.now)
+            if attempt is not None:
+                return attempt
+            wake_at = self.deliveries.wake_at(self.now)
             assert wake_at is not None, "nothing will ever be due"
             assert wake_at < self.now + LONG, "nothing will ever be due"
             self.until(max(wake_at, self.now))
         raise AssertionError("it wakes and wakes, and has nothing")
 
-    def send(self, entity: Entity, outcome: Outcome = DELIVERED, partition: Partition = P0) -> Settled:
+    def send(self, entity: Entity, outcome: Outcome = DELIVERED, partition: Partition = P0) -> SettleResult:
         """Adds an event, waits for its turn and settles it."""
         self.add(entity, partition)
-        delivery = self.next()
-        assert delivery.entity == entity
-        return self.settle(delivery, outcome)
+        attempt = self.next()
+        assert attempt.entity == entity
+        return self.settle(attempt, outcome)
 
-    def start(self, *entities: Entity) -> list[Delivery]:
+    def start(self, *entities: Entity) -> list[Attempt]:
         """One request in flight for each."""
         for entity in entities:
             self.add(entity)
         self.pass_time(WINDOW)
-        taken = {delivery.entity: delivery for delivery in [self.take() for _ in entities]}
+        taken = {attempt.entity: attempt for attempt in [self.take() for _ in entities]}
         return [taken[entity] for entity in entities]
 
     def trip(self, outcome: Outcome = SERVER_ERROR) -> None:
         """Opens the carts' breaker by five failures of A, B and C, all of which then wait."""
         a, b, c = self.start(A, B, C)
-        for delivery in (a, b, c):
-            self.settle(delivery, outcome)
+        for attempt in (a, b, c):
+            self.settle(attempt, outcome)
         while self.tripped is None:
             self.settle(self.next(), outcome)
 
     @property
     def tripped(self) -> TripReason | None:
         """Why no cart is sent."""
-        return self.outbox.breakers.key.reason or self.outbox.breakers.of["cart"].reason
+        return self.deliveries.breakers.key.reason or self.deliveries.breakers.of["cart"].reason
 
     @property
     def committable(self) -> int | None:
-        return self.outbox.owned[P0].committable()
+        return self.deliveries.owned[P0].committable()
 
 
 def box(
@@ -198,7 +197,7 @@ def box(
     large_at_once: int = at_once(32),
     partitions: tuple[Partition, ...] = (P0,),
 ) -> Box:
-    rules = Rules(
+    config = DeliveryConfig(
         no_jitter,
         window=window,
         call_window=call_window,
@@ -208,23 +207,23 @@ def box(
         max_attempts=max_attempts,
         dead_letters=dead_letters,
     )
-    made = Box(Outbox(rules))
+    made = Box(DeliveryQueue(config))
     for partition in partitions:
         made.own(partition)
     return made
 
 
-def overtaken(ambiguous: Outcome = TIMED_OUT, **rules: int) -> tuple[Box, Delivery]:
+def overtaken(ambiguous: Outcome = TIMED_OUT, **config: int) -> tuple[Box, Attempt]:
     """The state at offset 0 is ambiguous; that at offset 1 is in flight."""
-    made = box(**rules)  # type: ignore[arg-type]
+    made = box(**config)  # type: ignore[arg-type]
     (first,) = made.start(A)
     made.add(A)
     made.settle(first, ambiguous)
     return made, made.next()
 
 
-def awaiting(ambiguous: Outcome = TIMED_OUT, **rules: int) -> Box:
+def awaiting(ambiguous: Outcome = TIMED_OUT, **config: int) -> Box:
     """The newer state was delivered just now, and awaits its confirmation."""
-    made, second = overtaken(ambiguous, **rules)
+    made, second = overtaken(ambiguous, **config)
     made.settle(second)
     return made

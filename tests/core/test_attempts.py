@@ -19,16 +19,16 @@ from tests.core.support import (
     box,
     retry_after,
 )
+from worker.core.delivery_config import SettleResult
 from worker.core.event import Entity
 from worker.core.outcome import DELIVERED, Outcome
-from worker.core.rules import Settled
 
 
-def attempt(made: Box, outcome: Outcome = SERVER_ERROR) -> Settled:
+def try_once(made: Box, outcome: Outcome = SERVER_ERROR) -> SettleResult:
     """One attempt of A, which waits for it."""
-    delivery = made.next()
-    assert delivery.entity == A
-    return made.settle(delivery, outcome)
+    attempt = made.next()
+    assert attempt.entity == A
+    return made.settle(attempt, outcome)
 
 
 def answered(made: Box, outcome: Outcome = DELIVERED) -> None:
@@ -38,12 +38,12 @@ def answered(made: Box, outcome: Outcome = DELIVERED) -> None:
     taken = [made.take()]
     while taken[-1].entity != B:
         taken.append(made.take())
-    for delivery in taken:
-        made.settle(delivery, outcome if delivery.entity == B else SERVER_ERROR)
+    for attempt in taken:
+        made.settle(attempt, outcome if attempt.entity == B else SERVER_ERROR)
 
 
-def poison(**rules: int | bool) -> Box:
-    made = box(**rules)  # type: ignore[arg-type]
+def poison(**config: int | bool) -> Box:
+    made = box(**config)  # type: ignore[arg-type]
     made.add(A)
     return made
 
@@ -54,33 +54,33 @@ def test_an_attempt_counts_if_another_entity_was_answered_since_the_previous_one
     failure: Outcome, answer: Outcome
 ) -> None:
     made = poison()
-    attempt(made)
+    try_once(made)
     for count in (1, 2, 3):
         answered(made, answer)
-        assert attempt(made, failure).attempts == count
+        assert try_once(made, failure).attempts == count
 
 
 def test_without_an_answer_for_another_entity_no_attempt_counts() -> None:
     made = poison(max_attempts=1, dead_letters=True)
     for _ in range(100):
-        settled = attempt(made)
+        settled = try_once(made)
         assert (settled.attempts, settled.exhausted) == (0, False)
-    assert len(made.outbox.letters) == 0
+    assert len(made.deliveries.letters) == 0
 
 
 def test_one_answer_counts_one_attempt_and_no_more() -> None:
     made = poison()
-    attempt(made)
+    try_once(made)
     answered(made)
-    assert [attempt(made).attempts for _ in range(3)] == [1, 1, 1]
+    assert [try_once(made).attempts for _ in range(3)] == [1, 1, 1]
 
 
 def test_many_answers_count_one_attempt() -> None:
     made = poison()
-    attempt(made, retry_after(60.0))
+    try_once(made, retry_after(60.0))
     for _ in range(10):
         made.send(B)
-    assert attempt(made).attempts == 1
+    assert try_once(made).attempts == 1
 
 
 def test_an_answer_for_the_entity_itself_does_not_count() -> None:
@@ -98,18 +98,18 @@ def test_a_429_never_counts() -> None:
     made = poison(max_attempts=1, dead_letters=True)
     for _ in range(40):
         made.add(B)
-        delivery = made.next()
-        settled = made.settle(delivery, TOO_MANY if delivery.entity == A else DELIVERED)
+        attempt = made.next()
+        settled = made.settle(attempt, TOO_MANY if attempt.entity == A else DELIVERED)
         assert (settled.attempts, settled.exhausted) == (0, False)
-    assert made.outbox.counts.retries["http_429"] >= 5
+    assert made.deliveries.counts.retries["http_429"] >= 5
 
 
 def test_an_entity_that_is_refused_while_others_succeed_uses_up_its_attempts() -> None:
     made = poison(max_attempts=3, dead_letters=True)
-    attempt(made, KEY_REFUSED)
+    try_once(made, KEY_REFUSED)
     for count in (1, 2, 3):
         answered(made)
-        settled = attempt(made, KEY_REFUSED)
+        settled = try_once(made, KEY_REFUSED)
         assert (settled.attempts, settled.exhausted, settled.changes) == (count, count == 3, ())
 
 
@@ -119,8 +119,8 @@ def test_answers_of_the_other_kind_count_no_attempt() -> None:
     made.add(order)
     for _ in range(100):
         made.add(B)
-        delivery = made.next()
-        settled = made.settle(delivery, SERVER_ERROR if delivery.entity == order else DELIVERED)
+        attempt = made.next()
+        settled = made.settle(attempt, SERVER_ERROR if attempt.entity == order else DELIVERED)
         assert (settled.attempts, settled.exhausted) == (0, False)
 
 
@@ -134,8 +134,8 @@ def test_of_an_event_that_has_failed_for_a_day_answers_of_either_kind_count() ->
     while made.now < failing_since + 86_400 + 300:
         made.add(B)
         made.pass_time(60.0)
-        for delivery in (made.take(), made.take()):
-            settled = made.settle(delivery, SERVER_ERROR if delivery.entity == order else DELIVERED)
+        for attempt in (made.take(), made.take()):
+            settled = made.settle(attempt, SERVER_ERROR if attempt.entity == order else DELIVERED)
             if settled.attempts:
                 counted.append(made.now - failing_since)
     assert len(counted) >= 4
@@ -152,90 +152,90 @@ def test_a_newer_state_has_a_day_of_its_own() -> None:
     made.add(B)
     made.pass_time(60.0)
     for _ in range(2):
-        delivery = made.take()
-        settled = made.settle(delivery, SERVER_ERROR if delivery.entity == order else DELIVERED)
+        attempt = made.take()
+        settled = made.settle(attempt, SERVER_ERROR if attempt.entity == order else DELIVERED)
         assert settled.attempts == 0
 
 
 def test_failures_of_others_do_not_count() -> None:
     made = poison()
-    attempt(made)
+    try_once(made)
     made.add(B)
     for _ in range(3):
-        delivery = made.next()
-        settled = made.settle(delivery, SERVER_ERROR)
+        attempt = made.next()
+        settled = made.settle(attempt, SERVER_ERROR)
         assert settled.attempts == 0
 
 
 def test_after_so_many_attempts_the_event_becomes_a_dead_letter() -> None:
     made = poison(max_attempts=3, dead_letters=True)
-    attempt(made)
+    try_once(made)
     for _ in range(2):
         answered(made)
-        assert not attempt(made).exhausted
+        assert not try_once(made).exhausted
     answered(made)
-    settled = attempt(made)
+    settled = try_once(made)
     assert (settled.exhausted, settled.retry_in, settled.attempts) == (True, None, 3)
     assert made.committable == 0
-    (letter,) = made.outbox.letters.take(made.now, 10)
+    (letter,) = made.deliveries.letters.take(made.now, 10)
     assert (letter.reason, letter.attempts, letter.kind, letter.id) == ("attempts_exhausted", 3, "cart", "a")
-    made.outbox.letter_written(letter)
-    assert made.outbox.counts.rejected == {("cart", "attempts_exhausted"): 1}
-    assert (made.outbox.pending, made.committable) == (0, 4)
+    made.deliveries.letter_written(letter)
+    assert made.deliveries.counts.rejected == {("cart", "attempts_exhausted"): 1}
+    assert (made.deliveries.pending, made.committable) == (0, 4)
 
 
 def test_without_a_dead_letter_topic_it_stays_is_retried_and_says_so_each_time() -> None:
     made = poison(max_attempts=2)
-    attempt(made)
+    try_once(made)
     for count in range(1, 6):
         answered(made)
-        settled = attempt(made)
+        settled = try_once(made)
         assert (settled.attempts, settled.exhausted) == (count, count >= 2)
         assert settled.retry_in is not None
-    assert (made.committable, len(made.outbox.letters)) == (0, 0)
-    attempt(made, DELIVERED)
-    assert made.outbox.pending == 0
+    assert (made.committable, len(made.deliveries.letters)) == (0, 0)
+    try_once(made, DELIVERED)
+    assert made.deliveries.pending == 0
 
 
 def test_replacement_resets_the_count() -> None:
     made = poison(max_attempts=3, dead_letters=True)
-    attempt(made)
+    try_once(made)
     for _ in range(2):
         answered(made)
-        attempt(made)
+        try_once(made)
     made.add(A)
     answered(made)
-    settled = attempt(made)
+    settled = try_once(made)
     assert (settled.attempts, settled.exhausted) == (1, False)
 
 
 def test_replacement_in_flight_resets_the_count_even_of_the_last_attempt() -> None:
     made = poison(max_attempts=1, dead_letters=True)
-    attempt(made)
+    try_once(made)
     answered(made)
-    delivery = made.next()
+    attempt = made.next()
     newest = made.add(A)
-    settled = made.settle(delivery, SERVER_ERROR)
+    settled = made.settle(attempt, SERVER_ERROR)
     assert (settled.attempts, settled.exhausted) == (0, False)
-    assert len(made.outbox.letters) == 0
+    assert len(made.deliveries.letters) == 0
     assert made.next().event.offset == newest
 
 
 def test_a_probe_never_counts() -> None:
     """Not even where others were answered since: the breaker is open, so it is an outage."""
     made = poison(max_attempts=1, dead_letters=True)
-    attempt(made, retry_after(100.0))
+    try_once(made, retry_after(100.0))
     answered(made)
-    for delivery in made.start(B, C, D):
-        made.settle(delivery, SERVER_ERROR)
+    for attempt in made.start(B, C, D):
+        made.settle(attempt, SERVER_ERROR)
     while made.tripped is None:
         made.settle(made.next(), SERVER_ERROR)
     probed = 0
     while probed < 3:
-        delivery = made.next()
-        settled = made.settle(delivery, SERVER_ERROR)
-        assert (delivery.probe, settled.attempts, settled.exhausted) == (True, 0, False)
-        probed += delivery.entity == A
+        attempt = made.next()
+        settled = made.settle(attempt, SERVER_ERROR)
+        assert (attempt.probe, settled.attempts, settled.exhausted) == (True, 0, False)
+        probed += attempt.entity == A
 
 
 def test_a_confirmation_counts_from_the_delivery_on() -> None:
@@ -258,11 +258,11 @@ def test_a_confirmation_has_all_attempts_of_its_own() -> None:
     made.add(A)
     made.settle(first, TIMED_OUT)
     answered(made)
-    assert attempt(made).attempts == 1
-    attempt(made, DELIVERED)
-    assert attempt(made).attempts == 0
+    assert try_once(made).attempts == 1
+    try_once(made, DELIVERED)
+    assert try_once(made).attempts == 0
     answered(made)
-    settled = attempt(made)
+    settled = try_once(made)
     assert (settled.attempts, settled.exhausted) == (1, False)
 
 
@@ -271,6 +271,6 @@ def test_an_outage_of_an_hour_exhausts_nobody() -> None:
     made.trip()
     end = made.now + 3600.0
     while made.now < end:
-        delivery = made.next()
-        assert not made.settle(delivery, TIMED_OUT).exhausted
-    assert (made.outbox.unsettled, len(made.outbox.letters)) == (3, 0)
+        attempt = made.next()
+        assert not made.settle(attempt, TIMED_OUT).exhausted
+    assert (made.deliveries.unsettled, len(made.deliveries.letters)) == (3, 0)

@@ -1,4 +1,4 @@
-"""A batch that comes in collapsed leaves the outbox as if each record had come in alone."""
+"""A batch that comes in collapsed leaves the delivery queue as if each record had come in alone."""
 
 from collections.abc import Iterator
 
@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from tests.core.support import P0, A, B, Box, C, box
 from worker.core.batch import collapse
+from worker.core.delivery_queue import DeliveryQueue
 from worker.core.event import Entity, Event, Invalid, Skipped
-from worker.core.outbox import Outbox
 
 ORDER = Entity("order", "a")
 SKIPPED = Skipped("tombstone")
@@ -47,16 +47,16 @@ def collapsed(batches: list[list[One]]) -> Box:
     for batch in batches:
         kept, overtaken, *_ = collapse(batch)
         for kind, events in overtaken.items():
-            assert made.outbox.overtaken(P0, kind, events)
+            assert made.deliveries.overtaken(P0, kind, events)
         for at in kept:
             take_in(made, start + at, batch[at])
         start += len(batch)
     return made
 
 
-def sent(outbox: Outbox) -> Iterator[tuple[Entity, int, str]]:
-    while (delivery := outbox.take(1e6)) is not None:
-        yield delivery.entity, delivery.event.offset, str(delivery.event.link and delivery.event.link.texts)
+def sent(deliveries: DeliveryQueue) -> Iterator[tuple[Entity, int, str]]:
+    while (attempt := deliveries.take(1e6)) is not None:
+        yield attempt.entity, attempt.event.offset, str(attempt.event.link and attempt.event.link.texts)
 
 
 def test_the_newest_of_each_entity_is_kept_in_log_order() -> None:
@@ -86,16 +86,16 @@ def test_nothing_in_nothing_out() -> None:
 @given(st.lists(st.lists(RECORDS, max_size=12), max_size=4))
 def test_a_collapsed_batch_leaves_what_single_records_would(batches: list[list[One]]) -> None:
     alone, together = one_by_one(batches), collapsed(batches)
-    assert together.outbox.counts == alone.outbox.counts
-    assert together.outbox.committable() == alone.outbox.committable()
-    assert together.outbox.pending == alone.outbox.pending
-    assert together.outbox.pending_bytes == alone.outbox.pending_bytes
-    assert sorted(sent(together.outbox)) == sorted(sent(alone.outbox))
+    assert together.deliveries.counts == alone.deliveries.counts
+    assert together.deliveries.committable() == alone.deliveries.committable()
+    assert together.deliveries.pending == alone.deliveries.pending
+    assert together.deliveries.pending_bytes == alone.deliveries.pending_bytes
+    assert sorted(sent(together.deliveries)) == sorted(sent(alone.deliveries))
 
 
 def test_what_is_overtaken_in_a_partition_of_others_is_not_counted() -> None:
     made = box()
     made.lose(P0)
-    before = made.outbox.counts.copy()
-    assert not made.outbox.overtaken(P0, "cart", 3)
-    assert made.outbox.counts == before
+    before = made.deliveries.counts.copy()
+    assert not made.deliveries.overtaken(P0, "cart", 3)
+    assert made.deliveries.counts == before

@@ -3,9 +3,9 @@
 import pytest
 
 from tests.core.support import P0, P1, REJECTED, SERVER_ERROR, A, B, awaiting, box
+from worker.core.delivery_config import OVERHEAD
 from worker.core.event import Entity
 from worker.core.outcome import DELIVERED
-from worker.core.rules import OVERHEAD
 
 EVENT = 100 + OVERHEAD
 
@@ -15,54 +15,54 @@ def test_pending_are_entities_and_not_events() -> None:
     for partition in (P0, P0, P1, P1):
         made.add(A, partition)
         made.add(B, partition)
-    assert (made.outbox.pending, made.outbox.unsettled, made.outbox.full()) == (2, 4, None)
+    assert (made.deliveries.pending, made.deliveries.unsettled, made.deliveries.full()) == (2, 4, None)
 
 
 def test_what_is_in_flight_or_waits_for_a_retry_is_pending() -> None:
     made = box(max_pending=1)
-    (delivery,) = made.start(A)
-    assert (made.outbox.pending, made.outbox.in_flight, made.outbox.full()) == (1, 1, "max_pending")
-    made.settle(delivery, SERVER_ERROR)
-    assert (made.outbox.pending, made.outbox.in_flight, made.outbox.full()) == (1, 0, "max_pending")
+    (attempt,) = made.start(A)
+    assert (made.deliveries.pending, made.deliveries.in_flight, made.deliveries.full()) == (1, 1, "max_pending")
+    made.settle(attempt, SERVER_ERROR)
+    assert (made.deliveries.pending, made.deliveries.in_flight, made.deliveries.full()) == (1, 0, "max_pending")
     made.settle(made.next(), DELIVERED)
-    assert (made.outbox.pending, made.outbox.full()) == (0, None)
+    assert (made.deliveries.pending, made.deliveries.full()) == (0, None)
 
 
 def test_what_awaits_its_dead_letter_is_pending() -> None:
     made = box(dead_letters=True, max_pending=2)
     made.send(A, REJECTED)
-    assert made.outbox.full() is None
+    assert made.deliveries.full() is None
     made.refuse()
-    assert (made.outbox.pending, made.outbox.full()) == (2, "max_pending")
-    for letter in made.outbox.letters.take(made.now, 10):
-        assert made.outbox.pending
-        made.outbox.letter_written(letter)
-    assert (made.outbox.pending, made.outbox.pending_bytes, made.outbox.full()) == (0, 0, None)
+    assert (made.deliveries.pending, made.deliveries.full()) == (2, "max_pending")
+    for letter in made.deliveries.letters.take(made.now, 10):
+        assert made.deliveries.pending
+        made.deliveries.letter_written(letter)
+    assert (made.deliveries.pending, made.deliveries.pending_bytes, made.deliveries.full()) == (0, 0, None)
 
 
 def test_what_awaits_its_confirmation_is_pending() -> None:
     made = awaiting(max_pending=1)
-    assert (made.outbox.pending, made.outbox.full()) == (1, "max_pending")
+    assert (made.deliveries.pending, made.deliveries.full()) == (1, "max_pending")
 
 
 @pytest.mark.parametrize("bound", [1, 2, 7])
 def test_a_bound_is_reached_at_its_number_and_not_before(bound: int) -> None:
     made = box(max_pending=bound)
     for number in range(bound):
-        assert made.outbox.full() is None
+        assert made.deliveries.full() is None
         made.add(Entity("cart", str(number)))
-    assert made.outbox.full() == "max_pending"
+    assert made.deliveries.full() == "max_pending"
 
 
 def test_a_bound_may_be_overshot_and_nothing_is_refused() -> None:
     made = box(max_pending=1)
     for number in range(50):
         made.add(Entity("cart", str(number)))
-    assert (made.outbox.pending, made.outbox.unsettled) == (50, 50)
+    assert (made.deliveries.pending, made.deliveries.unsettled) == (50, 50)
     for _ in range(50):
-        assert made.outbox.full() == "max_pending"
+        assert made.deliveries.full() == "max_pending"
         made.settle(made.next())
-    assert made.outbox.full() is None
+    assert made.deliveries.full() is None
 
 
 @pytest.mark.parametrize(("bytes_", "expected"), [(2 * EVENT, "max_pending_bytes"), (2 * EVENT + 1, None)])
@@ -70,16 +70,16 @@ def test_bytes_are_bounded_too_with_what_an_entity_costs_beside_its_record(bytes
     made = box(max_pending_bytes=bytes_)
     made.add(A)
     made.add(B)
-    assert made.outbox.full() == expected
+    assert made.deliveries.full() == expected
 
 
-@pytest.mark.parametrize("rules", [{"max_pending": 0}, {"max_pending": 1}, {"max_pending_bytes": 1}])
-def test_one_record_is_always_admitted_when_nothing_is_pending(rules: dict[str, int]) -> None:
-    made = box(**rules)  # type: ignore[arg-type]
+@pytest.mark.parametrize("config", [{"max_pending": 0}, {"max_pending": 1}, {"max_pending_bytes": 1}])
+def test_one_record_is_always_admitted_when_nothing_is_pending(config: dict[str, int]) -> None:
+    made = box(**config)  # type: ignore[arg-type]
     for _ in range(3):
-        assert made.outbox.full() is None
+        assert made.deliveries.full() is None
         made.add(A)
-        assert made.outbox.full() is not None
+        assert made.deliveries.full() is not None
         made.settle(made.next())
 
 
@@ -91,21 +91,21 @@ def test_bytes_return_to_zero_whatever_becomes_of_the_events() -> None:
     made.add(A, P1)
     made.refuse()
     made.add(B)
-    delivery = made.next()
-    made.add(delivery.entity)
-    made.settle(delivery, SERVER_ERROR)
+    attempt = made.next()
+    made.add(attempt.entity)
+    made.settle(attempt, SERVER_ERROR)
     made.lose(P1)
-    while made.outbox.unsettled > len(made.outbox.letters):
+    while made.deliveries.unsettled > len(made.deliveries.letters):
         made.settle(made.next())
-    for letter in made.outbox.letters.take(made.now, 10):
-        made.outbox.letter_written(letter)
-    assert (made.outbox.pending_bytes, made.outbox.pending, made.outbox.unsettled) == (0, 0, 0)
+    for letter in made.deliveries.letters.take(made.now, 10):
+        made.deliveries.letter_written(letter)
+    assert (made.deliveries.pending_bytes, made.deliveries.pending, made.deliveries.unsettled) == (0, 0, 0)
 
 
 def test_what_is_released_in_flight_frees_its_bytes_once() -> None:
     made = box()
-    (delivery,) = made.start(A)
+    (attempt,) = made.start(A)
     made.lose(P0)
-    assert (made.outbox.pending_bytes, made.outbox.pending) == (0, 1)
-    made.settle(delivery)
-    assert (made.outbox.pending_bytes, made.outbox.pending) == (0, 0)
+    assert (made.deliveries.pending_bytes, made.deliveries.pending) == (0, 1)
+    made.settle(attempt)
+    assert (made.deliveries.pending_bytes, made.deliveries.pending) == (0, 0)

@@ -22,11 +22,11 @@ from tests.core.support import (
     retry_after,
 )
 from worker.core.calls import CALL_LASTS, CALL_RETRY, LINK_LASTS, Calls, CallShare
+from worker.core.delivery_config import OVERHEAD
 from worker.core.event import Entity
-from worker.core.lane import Delivery
 from worker.core.large import LARGE
 from worker.core.outcome import DELIVERED
-from worker.core.rules import OVERHEAD
+from worker.core.state import Attempt
 
 CALL_WINDOW = 0.1
 ORDER = Entity("order", "a")
@@ -36,8 +36,8 @@ def others(number: int, kind: str = "cart") -> list[Entity]:
     return [Entity("order" if kind == "order" else "cart", f"other-{at}") for at in range(number)]
 
 
-def link_of(delivery: Delivery) -> tuple[str | None, str | None]:
-    return (None, None) if delivery.event.link is None else delivery.event.link.texts
+def link_of(attempt: Attempt) -> tuple[str | None, str | None]:
+    return (None, None) if attempt.event.link is None else attempt.event.link.texts
 
 
 # Who is on a call, and until when.
@@ -46,16 +46,16 @@ def link_of(delivery: Delivery) -> tuple[str | None, str | None]:
 def test_an_entity_on_a_call_waits_for_the_window_of_calls_only() -> None:
     made = box()
     made.add(A, call_id="7")
-    assert made.outbox.wake_at(made.now) == START + CALL_WINDOW
+    assert made.deliveries.wake_at(made.now) == START + CALL_WINDOW
     made.pass_time(CALL_WINDOW)
-    delivery = made.take()
-    assert (delivery.entity, delivery.on_call) == (A, True)
+    attempt = made.take()
+    assert (attempt.entity, attempt.on_call) == (A, True)
 
 
 def test_the_window_of_calls_is_never_longer_than_the_ordinary_one() -> None:
     made = box(window=0.05)
     made.add(A, agent="Zoe")
-    assert made.outbox.wake_at(made.now) == START + 0.05
+    assert made.deliveries.wake_at(made.now) == START + 0.05
 
 
 def test_the_caller_s_own_clicks_go_first_too() -> None:
@@ -76,8 +76,8 @@ def test_a_call_that_becomes_known_makes_what_waits_of_its_entity_due() -> None:
     made.pass_time(0.2)
     made.add(A, P1, call_id="7")
     made.pass_time(CALL_WINDOW)
-    delivery = made.take()
-    assert (delivery.event.owner.partition, made.now < START + WINDOW) == (P0, True)
+    attempt = made.take()
+    assert (attempt.event.owner.partition, made.now < START + WINDOW) == (P0, True)
 
 
 def test_what_was_due_sooner_is_not_put_off_by_a_call() -> None:
@@ -85,7 +85,7 @@ def test_what_was_due_sooner_is_not_put_off_by_a_call() -> None:
     made.add(A)
     made.pass_time(WINDOW - 0.02)
     made.add(A, call_id="7")
-    assert made.outbox.wake_at(made.now) == START + WINDOW
+    assert made.deliveries.wake_at(made.now) == START + WINDOW
 
 
 @pytest.mark.parametrize(("age", "on_call"), [(CALL_LASTS - 1.0, True), (CALL_LASTS, False), (-3600.0, True)])
@@ -121,9 +121,9 @@ def test_a_call_ends_with_its_partition() -> None:
     made = box(partitions=(P0, P1))
     made.add(A, call_id="7")
     made.settle(made.next())
-    assert len(made.outbox.calls) == 1
+    assert len(made.deliveries.calls) == 1
     made.lose(P0)
-    assert len(made.outbox.calls) == 0
+    assert len(made.deliveries.calls) == 0
     made.add(A, P1)
     assert not made.next().on_call
 
@@ -152,15 +152,15 @@ def test_calls_go_first_and_of_any_four_starts_one_is_another_s(arrivals: list[s
             waiting[what == "c"] += 1
             continue
         for _ in range(at_once):
-            delivery = made.outbox.take(made.now)
-            if delivery is None:
+            attempt = made.deliveries.take(made.now)
+            if attempt is None:
                 break
             both = all(waiting.values())
-            assert delivery.on_call or not waiting[True] or row == 3
-            assert not (both and delivery.on_call and row == 3)
-            row = row + both if delivery.on_call else 0
-            waiting[delivery.on_call] -= 1
-            made.settle(delivery)
+            assert attempt.on_call or not waiting[True] or row == 3
+            assert not (both and attempt.on_call and row == 3)
+            row = row + both if attempt.on_call else 0
+            waiting[attempt.on_call] -= 1
+            made.settle(attempt)
     assert not any(waiting.values())
 
 
@@ -171,14 +171,14 @@ def test_a_crowd_of_calls_of_one_kind_takes_no_turn_from_the_other_kind() -> Non
     for other in (*others(5), *others(5, "order")):
         made.add(other)
     started = [made.take() for _ in range(40)]
-    ordinary = [delivery.entity.kind for delivery in started if not delivery.on_call]
+    ordinary = [attempt.entity.kind for attempt in started if not attempt.on_call]
     assert len(ordinary) >= 9
     assert {"cart", "order"} == set(ordinary[:2]) == set(ordinary[2:4])
 
 
 def test_a_scarce_rate_goes_to_calls_first_and_in_part_to_others() -> None:
     made = box(window=0.0)
-    made.outbox.rate.set(4.0, made.now)
+    made.deliveries.rate.set(4.0, made.now)
     for number, other in enumerate(others(20)):
         made.add(other)
         made.add(Entity("cart", f"call-{number}"), agent="Zoe")
@@ -216,10 +216,10 @@ def test_a_third_of_the_probes_are_of_entities_on_a_call() -> None:
     made.add(Entity("cart", "newest"))
     probed = []
     for _ in range(9):
-        delivery = made.next()
-        assert delivery.probe
-        probed.append(delivery.on_call)
-        made.settle(delivery, SERVER_ERROR)
+        attempt = made.next()
+        assert attempt.probe
+        probed.append(attempt.on_call)
+        made.settle(attempt, SERVER_ERROR)
     assert 3 <= sum(probed) <= 5
     assert len(set(pairwise(probed))) > 1
 
@@ -244,9 +244,9 @@ def test_the_same_where_it_is_replaced_in_flight() -> None:
     made.add(A, call_id="7")
     for _ in range(5):
         made.settle(made.next(), SERVER_ERROR)
-    delivery = made.next()
+    attempt = made.next()
     made.add(A)
-    assert made.settle(delivery, SERVER_ERROR).retry_in == CALL_RETRY
+    assert made.settle(attempt, SERVER_ERROR).retry_in == CALL_RETRY
 
 
 def test_a_retry_after_holds_for_calls_too() -> None:
@@ -256,10 +256,10 @@ def test_a_retry_after_holds_for_calls_too() -> None:
     due = made.now + 20.0
     made.pass_time(0.5)
     made.add(A)
-    delivery = made.next()
+    attempt = made.next()
     assert made.now == due
     made.add(A)
-    assert made.settle(delivery, retry_after(20.0)).retry_in == pytest.approx(20.0)
+    assert made.settle(attempt, retry_after(20.0)).retry_in == pytest.approx(20.0)
 
 
 # Links.
@@ -311,11 +311,11 @@ def test_the_offset_of_a_record_whose_link_is_carried_is_not_passed_before_the_c
     made.add(A, call_id="7")
     made.add(A)
     made.add(A)
-    assert (made.committable, made.outbox.unsettled) == (0, 2)
-    assert made.outbox.counts.collapsed == {"cart": 1}
+    assert (made.committable, made.deliveries.unsettled) == (0, 2)
+    assert made.deliveries.counts.collapsed == {"cart": 1}
     made.settle(made.next())
-    assert (made.committable, made.outbox.unsettled, made.outbox.pending_bytes) == (3, 0, 0)
-    assert (made.outbox.counts.collapsed, made.outbox.counts.delivered) == ({"cart": 2}, {"cart": 1})
+    assert (made.committable, made.deliveries.unsettled, made.deliveries.pending_bytes) == (3, 0, 0)
+    assert (made.deliveries.counts.collapsed, made.deliveries.counts.delivered) == ({"cart": 2}, {"cart": 1})
 
 
 def test_a_thousand_clicks_of_a_caller_hold_two_records_of_the_link_at_most() -> None:
@@ -324,8 +324,8 @@ def test_a_thousand_clicks_of_a_caller_hold_two_records_of_the_link_at_most() ->
     made.add(A, agent="Zoe")
     for _ in range(1000):
         made.add(A)
-    assert made.outbox.unsettled == 3
-    assert made.outbox.pending_bytes < 3 * (OVERHEAD + 1000)
+    assert made.deliveries.unsettled == 3
+    assert made.deliveries.pending_bytes < 3 * (OVERHEAD + 1000)
 
 
 def test_a_link_in_flight_is_inherited_only_if_the_request_fails() -> None:
@@ -348,7 +348,7 @@ def test_an_emptied_cart_lets_go_of_the_link_with_the_state() -> None:
     made.add(A, call_id="7")
     made.add(A)
     made.empty(A)
-    assert (made.committable, made.outbox.unsettled, made.outbox.pending_bytes) == (3, 0, 0)
+    assert (made.committable, made.deliveries.unsettled, made.deliveries.pending_bytes) == (3, 0, 0)
 
 
 def test_a_letter_holds_back_the_record_whose_link_it_carries() -> None:
@@ -357,9 +357,9 @@ def test_a_letter_holds_back_the_record_whose_link_it_carries() -> None:
     made.add(A)
     made.settle(made.next(), REJECTED)
     assert made.committable == 0
-    (letter,) = made.outbox.letters.take(made.now, 10)
-    made.outbox.letter_written(letter)
-    assert (made.committable, made.outbox.unsettled) == (2, 0)
+    (letter,) = made.deliveries.letters.take(made.now, 10)
+    made.deliveries.letter_written(letter)
+    assert (made.committable, made.deliveries.unsettled) == (2, 0)
 
 
 def test_a_partition_that_goes_releases_carried_records_too() -> None:
@@ -367,7 +367,7 @@ def test_a_partition_that_goes_releases_carried_records_too() -> None:
     made.add(A, call_id="7")
     made.add(A)
     assert made.lose(P0) == 2
-    assert (made.outbox.pending, made.outbox.pending_bytes) == (0, 0)
+    assert (made.deliveries.pending, made.deliveries.pending_bytes) == (0, 0)
 
 
 def test_a_log_that_lost_the_carrier_lets_go_of_the_carried_record() -> None:
@@ -375,12 +375,12 @@ def test_a_log_that_lost_the_carrier_lets_go_of_the_carried_record() -> None:
     made.add(A, call_id="7")
     made.add(B)
     made.add(A)
-    made.outbox.advance(P0, 2, made.now)
-    made.outbox.committed({P0: 1}, made.now)
+    made.deliveries.advance(P0, 2, made.now)
+    made.deliveries.committed({P0: 1}, made.now)
     assert made.committable == 1
-    made.outbox.set_end(P0, 2, made.now)
+    made.deliveries.set_end(P0, 2, made.now)
     assert made.next().entity == B
-    assert made.outbox.counts.consumed.total() == made.outbox.counts.settled() + made.outbox.unsettled
+    assert made.deliveries.counts.consumed.total() == made.deliveries.counts.settled() + made.deliveries.unsettled
 
 
 # Too many.

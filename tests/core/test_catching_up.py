@@ -5,8 +5,8 @@ import pytest
 from tests.core.support import P0, P1, SERVER_ERROR, START, A, B, Box, C, D, box
 
 
-def behind(end: int | None, **rules: int) -> Box:
-    made = box(partitions=(), **rules)  # type: ignore[arg-type]
+def behind(end: int | None, **config: int) -> Box:
+    made = box(partitions=(), **config)  # type: ignore[arg-type]
     made.own(P0, end=end)
     return made
 
@@ -19,7 +19,7 @@ def test_a_backlog_is_sent_once_an_entity_in_its_newest_state() -> None:
         assert made.nothing()
     made.add(B)
     made.pass_time(1.0)
-    sent = {(delivery.entity, delivery.event.offset) for delivery in (made.take(), made.take())}
+    sent = {(attempt.entity, attempt.event.offset) for attempt in (made.take(), made.take())}
     assert sent == {(A, 4), (B, 5)}
     assert made.nothing()
 
@@ -29,7 +29,7 @@ def test_once_the_end_is_read_what_waited_is_due_at_once() -> None:
     made.add(A)
     made.pass_time(10.0)
     made.skip()
-    made.outbox.advance(P0, 2, made.now)
+    made.deliveries.advance(P0, 2, made.now)
     assert made.take().entity == A
 
 
@@ -48,7 +48,7 @@ def test_the_end_may_be_no_record_at_all() -> None:
     made.add(A)
     made.pass_time(10.0)
     assert made.nothing()
-    made.outbox.advance(P0, 10, made.now)
+    made.deliveries.advance(P0, 10, made.now)
     assert made.take().entity == A
 
 
@@ -57,7 +57,7 @@ def test_while_the_end_is_unknown_events_wait() -> None:
     made.add(A)
     made.pass_time(10.0)
     assert made.nothing()
-    made.outbox.set_end(P0, 1, made.now)
+    made.deliveries.set_end(P0, 1, made.now)
     assert made.take().entity == A
 
 
@@ -71,17 +71,17 @@ def test_a_partition_that_is_not_behind_does_not_hold_anything() -> None:
 def test_only_the_end_at_the_assignment_counts() -> None:
     made = behind(end=1)
     made.add(A)
-    made.outbox.set_end(P0, 1_000_000, made.now)
-    made.outbox.tick(made.now)
+    made.deliveries.set_end(P0, 1_000_000, made.now)
+    made.deliveries.tick(made.now)
     assert made.next().entity == A
-    made.outbox.set_end(P0, 2_000_000, made.now)
+    made.deliveries.set_end(P0, 2_000_000, made.now)
     made.add(B)
     assert made.next().entity == B
 
 
 def test_a_later_end_does_not_move_the_goal() -> None:
     made = behind(end=2)
-    made.outbox.set_end(P0, 1_000_000, made.now)
+    made.deliveries.set_end(P0, 1_000_000, made.now)
     made.add(A)
     made.add(B)
     made.pass_time(0.5)
@@ -104,7 +104,7 @@ def test_a_bound_that_is_reached_ends_the_wait() -> None:
     made.pass_time(1.0)
     assert made.nothing()
     made.add(B)
-    made.outbox.tick(made.now)
+    made.deliveries.tick(made.now)
     made.pass_time(0.5)
     assert {made.take().entity, made.take().entity} == {A, B}
 
@@ -126,8 +126,8 @@ def test_a_pause_of_the_intake_by_letters_that_fail_ends_the_wait() -> None:
     made.refuse()
     made.pass_time(1.0)
     assert made.nothing()
-    made.outbox.letters.failed(made.outbox.letters.take(made.now, 10), made.now)
-    made.outbox.tick(made.now)
+    made.deliveries.letters.failed(made.deliveries.letters.take(made.now, 10), made.now)
+    made.deliveries.tick(made.now)
     assert made.take().entity == A
 
 
@@ -143,8 +143,8 @@ def test_each_partition_catches_up_for_itself() -> None:
 
 def test_a_partition_that_stays_does_not_catch_up_again() -> None:
     made = box()
-    assert made.outbox.assign([P0], made.now) == []
-    made.outbox.set_end(P0, 1_000_000, made.now)
+    assert made.deliveries.assign([P0], made.now) == []
+    made.deliveries.set_end(P0, 1_000_000, made.now)
     made.add(A)
     assert made.next().entity == A
 
@@ -158,30 +158,30 @@ def test_a_partition_that_returns_catches_up_anew() -> None:
     made.pass_time(59.0)
     assert made.nothing()
     made.add(A)
-    made.outbox.tick(made.now)
+    made.deliveries.tick(made.now)
     assert made.next().event.offset == 1
 
 
 def test_a_partition_that_is_about_to_go_holds_its_events_though_it_has_caught_up() -> None:
     made = behind(end=1)
-    made.outbox.suspend([P0])
+    made.deliveries.suspend([P0])
     made.add(A)
-    made.outbox.advance(P0, 1, made.now)
+    made.deliveries.advance(P0, 1, made.now)
     made.pass_time(5.0)
     assert made.nothing()
-    made.outbox.assign([P0], made.now)
+    made.deliveries.assign([P0], made.now)
     assert made.take().entity == A
 
 
 def test_a_partition_that_stays_after_all_goes_on_catching_up() -> None:
     made = behind(end=2)
     made.add(A)
-    made.outbox.suspend([P0])
-    made.outbox.assign([P0], made.now)
+    made.deliveries.suspend([P0])
+    made.deliveries.assign([P0], made.now)
     made.pass_time(5.0)
     assert made.nothing()
     made.add(A)
-    made.outbox.tick(made.now)
+    made.deliveries.tick(made.now)
     assert made.take().event.offset == 1
 
 
@@ -191,8 +191,8 @@ def test_an_open_breaker_does_not_probe_with_what_waits_for_a_backlog() -> None:
     made.trip()
     made.add(D, P1)
     probed = set()
-    while (delivery := made.next()).event.owner.partition == P0:
-        probed.add(delivery.entity)
-        made.settle(delivery, SERVER_ERROR)
-    assert (probed, delivery.entity) == ({A, B, C}, D)
+    while (attempt := made.next()).event.owner.partition == P0:
+        probed.add(attempt.entity)
+        made.settle(attempt, SERVER_ERROR)
+    assert (probed, attempt.entity) == ({A, B, C}, D)
     assert made.now >= START + 60.0

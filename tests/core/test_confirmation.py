@@ -37,23 +37,28 @@ def test_the_newest_state_is_sent_once_more_10_seconds_after_it_was_delivered(am
     again = made.take()
     assert (again.event.offset, again.confirming) == (1, True)
     assert not made.settle(again).first
-    assert made.outbox.wake_at(made.now) is None
+    assert made.deliveries.wake_at(made.now) is None
 
 
 def test_it_settles_only_then() -> None:
     made = awaiting()
-    assert (made.committable, made.outbox.unsettled, made.outbox.pending) == (1, 1, 1)
-    assert made.outbox.counts.delivered.total() == 0
+    assert (made.committable, made.deliveries.unsettled, made.deliveries.pending) == (1, 1, 1)
+    assert made.deliveries.counts.delivered.total() == 0
     made.settle(made.next())
-    assert (made.committable, made.outbox.unsettled, made.outbox.pending, made.outbox.pending_bytes) == (2, 0, 0, 0)
-    assert made.outbox.counts.delivered == {"cart": 1}
+    assert (made.committable, made.deliveries.unsettled, made.deliveries.pending, made.deliveries.pending_bytes) == (
+        2,
+        0,
+        0,
+        0,
+    )
+    assert made.deliveries.counts.delivered == {"cart": 1}
 
 
 @pytest.mark.parametrize("failure", [NOT_CONNECTED, SERVER_ERROR, TOO_MANY])
 def test_a_request_that_can_not_land_any_more_needs_no_confirmation(failure: Outcome) -> None:
     made, second = overtaken(failure)
     made.settle(second)
-    assert (made.outbox.pending, made.committable) == (0, 2)
+    assert (made.deliveries.pending, made.committable) == (0, 2)
 
 
 def test_an_ambiguous_request_that_is_repeated_itself_needs_no_confirmation() -> None:
@@ -61,7 +66,7 @@ def test_an_ambiguous_request_that_is_repeated_itself_needs_no_confirmation() ->
     (first,) = made.start(A)
     made.settle(first, TIMED_OUT)
     made.settle(made.next())
-    assert (made.outbox.pending, made.committable) == (0, 1)
+    assert (made.deliveries.pending, made.committable) == (0, 1)
 
 
 def test_a_retry_that_is_replaced_was_overtaken_too() -> None:
@@ -71,7 +76,7 @@ def test_a_retry_that_is_replaced_was_overtaken_too() -> None:
     made.add(A)
     made.settle(made.next())
     delivered_at = made.now
-    assert made.outbox.unsettled == 1
+    assert made.deliveries.unsettled == 1
     assert made.next().event.offset == 1
     assert made.now == delivered_at + 10.0
 
@@ -82,11 +87,11 @@ def test_a_state_that_comes_after_the_repeated_ones_delivery_has_overtaken_it_as
     (first,) = made.start(A)
     made.settle(first, TIMED_OUT)
     made.settle(made.next())
-    assert made.outbox.pending == 0
+    assert made.deliveries.pending == 0
     made.pass_time(1.0)
     made.send(A)
     delivered_at = made.now
-    assert made.outbox.unsettled == 1
+    assert made.deliveries.unsettled == 1
     assert made.next().event.offset == 1
     assert made.now == delivered_at + 10.0
 
@@ -99,9 +104,9 @@ def test_a_state_that_comes_long_after_needs_no_confirmation(*, ticks: bool) -> 
     made.settle(made.next())
     made.now += 10.0
     if ticks:
-        made.outbox.tick(made.now)
+        made.deliveries.tick(made.now)
     made.send(A)
-    assert made.outbox.pending == 0
+    assert made.deliveries.pending == 0
 
 
 def test_unless_it_is_replaced_by_then() -> None:
@@ -109,22 +114,22 @@ def test_unless_it_is_replaced_by_then() -> None:
     delivered_at = made.now
     made.pass_time(2.0)
     made.add(A)
-    assert made.outbox.counts.delivered == {"cart": 1}
-    assert made.outbox.counts.collapsed.total() == 1
+    assert made.deliveries.counts.delivered == {"cart": 1}
+    assert made.deliveries.counts.collapsed.total() == 1
     third = made.next()
     assert (third.event.offset, third.confirming, made.now) == (2, False, delivered_at + 2.0 + WINDOW)
     assert made.settle(third).first
     confirmed = made.next()
     assert (confirmed.event.offset, confirmed.confirming, made.now) == (2, True, delivered_at + 12.0 + WINDOW)
     made.settle(confirmed)
-    assert (made.outbox.pending, made.committable) == (0, 3)
+    assert (made.deliveries.pending, made.committable) == (0, 3)
 
 
 def test_a_newer_state_that_waits_already_takes_over_the_need_to_confirm() -> None:
     made, second = overtaken()
     made.add(A)
     made.settle(second)
-    assert made.outbox.counts.delivered == {"cart": 1}
+    assert made.deliveries.counts.delivered == {"cart": 1}
     third = made.next()
     made.settle(third)
     delivered_at = made.now
@@ -137,7 +142,7 @@ def test_once_confirmed_the_next_state_needs_no_confirmation() -> None:
     made.settle(made.next())
     made.pass_time(1.0)
     made.send(A)
-    assert (made.outbox.pending, made.committable) == (0, 3)
+    assert (made.deliveries.pending, made.committable) == (0, 3)
 
 
 def test_a_confirmation_that_fails_is_retried() -> None:
@@ -147,14 +152,14 @@ def test_a_confirmation_that_fails_is_retried() -> None:
     again = made.next()
     assert (again.confirming, again.event.offset) == (True, 1)
     made.settle(again)
-    assert (made.outbox.pending, made.outbox.counts.delivered) == (0, {"cart": 1})
+    assert (made.deliveries.pending, made.deliveries.counts.delivered) == (0, {"cart": 1})
 
 
 def test_a_confirmation_that_times_out_is_repeated_and_that_is_enough() -> None:
     made = awaiting()
     made.settle(made.next(), TIMED_OUT)
     made.settle(made.next())
-    assert (made.outbox.pending, made.outbox.counts.delivered) == (0, {"cart": 1})
+    assert (made.deliveries.pending, made.deliveries.counts.delivered) == (0, {"cart": 1})
 
 
 def test_a_confirmation_that_timed_out_and_is_overtaken_asks_for_another() -> None:
@@ -163,7 +168,7 @@ def test_a_confirmation_that_timed_out_and_is_overtaken_asks_for_another() -> No
     made.settle(made.next())
     made.pass_time(1.0)
     made.send(A)
-    assert made.outbox.unsettled == 1
+    assert made.deliveries.unsettled == 1
     confirmed = made.next()
     assert (confirmed.event.offset, confirmed.confirming) == (2, True)
 
@@ -173,7 +178,7 @@ def test_a_newer_state_that_replaces_a_failed_confirmation_keeps_its_time() -> N
     made.settle(made.next(), SERVER_ERROR)
     due = made.now + 1.0
     made.add(A)
-    assert made.outbox.counts.delivered == {"cart": 1}
+    assert made.deliveries.counts.delivered == {"cart": 1}
     newest = made.next()
     assert (newest.event.offset, newest.confirming, made.now) == (2, False, due)
 
@@ -183,7 +188,7 @@ def test_a_confirmation_in_flight_that_fails_gives_way_to_a_newer_state() -> Non
     confirmation = made.next()
     made.add(A)
     made.settle(confirmation, SERVER_ERROR)
-    assert made.outbox.counts.delivered == {"cart": 1}
+    assert made.deliveries.counts.delivered == {"cart": 1}
     newest = made.next()
     assert (newest.event.offset, newest.confirming) == (2, False)
 
@@ -191,7 +196,7 @@ def test_a_confirmation_in_flight_that_fails_gives_way_to_a_newer_state() -> Non
 def test_a_rejected_newest_state_is_not_confirmed() -> None:
     made, second = overtaken()
     made.settle(second, REJECTED)
-    assert (made.outbox.pending, made.committable) == (0, 2)
+    assert (made.deliveries.pending, made.committable) == (0, 2)
 
 
 def test_a_refused_state_takes_the_confirmation_of_the_one_before_with_it() -> None:
@@ -199,13 +204,13 @@ def test_a_refused_state_takes_the_confirmation_of_the_one_before_with_it() -> N
     made = awaiting()
     made.add(A)
     made.settle(made.next(), REJECTED)
-    assert (made.outbox.pending, made.committable) == (0, 3)
+    assert (made.deliveries.pending, made.committable) == (0, 3)
 
 
 def test_a_partition_that_goes_takes_the_confirmation_with_it() -> None:
     made = awaiting()
     assert made.lose(P0) == 1
-    assert (made.outbox.pending, made.outbox.wake_at(made.now)) == (0, None)
+    assert (made.deliveries.pending, made.deliveries.wake_at(made.now)) == (0, None)
 
 
 def test_an_ambiguous_request_of_a_lost_partition_is_overtaken_by_the_next_ownerships_state() -> None:
@@ -217,7 +222,7 @@ def test_an_ambiguous_request_of_a_lost_partition_is_overtaken_by_the_next_owner
     newer = made.add(A)
     made.settle(first, TIMED_OUT)
     made.settle(made.next())
-    assert made.outbox.unsettled == 1
+    assert made.deliveries.unsettled == 1
     confirmed = made.next()
     assert (confirmed.event.offset, confirmed.confirming) == (newer, True)
 
@@ -242,11 +247,11 @@ def shut_by_others(made: Box) -> None:
     for entity in (B, C, D):
         made.add(entity)
     made.pass_time(WINDOW)
-    for delivery in [made.take() for _ in range(3)]:
-        made.settle(delivery, SERVER_ERROR)
+    for attempt in [made.take() for _ in range(3)]:
+        made.settle(attempt, SERVER_ERROR)
     made.pass_time(1.0)
-    for delivery in [made.take() for _ in range(2)]:
-        made.settle(delivery, SERVER_ERROR)
+    for attempt in [made.take() for _ in range(2)]:
+        made.settle(attempt, SERVER_ERROR)
     assert made.tripped is not None
 
 
@@ -294,20 +299,20 @@ def test_a_confirmation_that_uses_up_its_attempts_becomes_a_letter() -> None:
     confirmation = made.next()
     assert confirmation.confirming
     assert made.settle(confirmation, SERVER_ERROR).exhausted
-    (letter,) = made.outbox.letters.take(made.now, 10)
+    (letter,) = made.deliveries.letters.take(made.now, 10)
     assert (letter.reason, letter.event.offset) == ("attempts_exhausted", 1)
     assert letter.message.startswith("accepted once, but not confirmed; given up after 1 attempts")
     assert made.committable == 1
-    made.outbox.letter_written(letter)
+    made.deliveries.letter_written(letter)
     assert made.committable == 3
 
 
 def test_another_record_at_the_same_offset_of_a_log_that_went_back_is_not_the_ambiguous_one() -> None:
     made = box()
     (first,) = made.start(A)
-    made.outbox.advance(P0, 0, made.now)
-    made.outbox.committed({P0: 0}, made.now)
-    made.outbox.set_end(P0, 0, made.now)
+    made.deliveries.advance(P0, 0, made.now)
+    made.deliveries.committed({P0: 0}, made.now)
+    made.deliveries.set_end(P0, 0, made.now)
     made.positions[P0] = 0
     made.add(A)
     made.settle(first, TIMED_OUT)

@@ -11,8 +11,8 @@ import pytest
 
 from tests.core.support import P0, SERVER_ERROR, TIMED_OUT, A, Box, box
 from worker.core.event import Entity
-from worker.core.lane import Lane, QueuedEvent, Slot
 from worker.core.outcome import DELIVERED
+from worker.core.state import EntityQueue, QueuedEvent, Slot
 
 
 class Payload:
@@ -27,7 +27,7 @@ class Payload:
 def add(made: Box, entity: Entity) -> None:
     offset = made.positions[P0]
     made.positions[P0] += 1
-    assert made.outbox.add(P0, offset, entity, Payload(), size=100, occurred_at=0.0, now=made.now)
+    assert made.deliveries.add(P0, offset, entity, Payload(), size=100, occurred_at=0.0, now=made.now)
 
 
 def entity(number: int) -> Entity:
@@ -64,11 +64,11 @@ OPERATIONS: dict[str, Callable[[Box], object]] = {
     "a replacement": lambda made: made.add(entity(0)),
     "a skipped record": lambda made: made.skip(),
     "a rejected record": lambda made: made.refuse(),
-    "wake_at": lambda made: made.outbox.wake_at(made.now),
-    "full": lambda made: made.outbox.full(),
-    "committable": lambda made: made.outbox.committable(),
-    "oldest_read_at": lambda made: made.outbox.oldest_read_at(),
-    "tick": lambda made: made.outbox.tick(made.now),
+    "wake_at": lambda made: made.deliveries.wake_at(made.now),
+    "full": lambda made: made.deliveries.full(),
+    "committable": lambda made: made.deliveries.committable(),
+    "oldest_read_at": lambda made: made.deliveries.oldest_read_at(),
+    "tick": lambda made: made.deliveries.tick(made.now),
 }
 
 
@@ -90,20 +90,20 @@ def test_taking_and_settling_take_as_long_with_twenty_thousand_entities_as_with_
 def test_behind_one_stuck_entity_a_hundred_thousand_events_of_ten_others_leave_nothing_behind(stuck: Any) -> None:
     made = box()
     add(made, A)
-    delivery = made.next()
+    attempt = made.next()
     if stuck is not None:
-        made.settle(delivery, stuck)
-        made.outbox.rate.set(0.0, made.now)
+        made.settle(attempt, stuck)
+        made.deliveries.rate.set(0.0, made.now)
     Payload.alive.clear()
     baseline = _objects()
     for number in range(100_000):
         add(made, entity(number % 10))
     assert made.committable == 0
-    assert made.outbox.unsettled == 11
+    assert made.deliveries.unsettled == 11
     gc.collect()
     assert len(Payload.alive) == 10
     assert _objects() <= baseline + 3 * 10 + 2
-    assert sys.getsizeof(made.outbox.owned[P0].unsettled) < 10_000
+    assert sys.getsizeof(made.deliveries.owned[P0].unsettled) < 10_000
 
 
 def test_delivered_events_behind_a_stuck_one_leave_nothing_behind_either() -> None:
@@ -115,10 +115,10 @@ def test_delivered_events_behind_a_stuck_one_leave_nothing_behind_either() -> No
         add(made, entity(number))
         made.settle(made.take())
     gc.collect()
-    assert (made.committable, made.outbox.unsettled, made.outbox.pending) == (0, 1, 1)
+    assert (made.committable, made.deliveries.unsettled, made.deliveries.pending) == (0, 1, 1)
     assert len(Payload.alive) == 0
     assert _objects() < 4_000
-    assert sys.getsizeof(made.outbox.owned[P0].unsettled) < 10_000
+    assert sys.getsizeof(made.deliveries.owned[P0].unsettled) < 10_000
 
 
 def test_ambiguous_requests_are_remembered_for_ten_seconds_only() -> None:
@@ -129,23 +129,23 @@ def test_ambiguous_requests_are_remembered_for_ten_seconds_only() -> None:
         if made.tripped is not None:
             made.pass_time(60.0)
         made.settle(made.next(), DELIVERED)
-    assert made.outbox.pending == 0
+    assert made.deliveries.pending == 0
     made.pass_time(10.0)
-    assert made.outbox._lanes._late == {}
+    assert made.deliveries._queues._late == {}
 
 
 def test_an_entity_that_is_never_quiet_and_often_times_out_is_remembered_in_two_requests() -> None:
     made = box(window=0.0)
     made.add(A)
     for _ in range(200):
-        delivery = made.next()
+        attempt = made.next()
         made.add(A)
-        made.settle(delivery, TIMED_OUT)
+        made.settle(attempt, TIMED_OUT)
         made.add(A)
-        delivery = made.next()
+        attempt = made.next()
         made.add(A)
-        made.settle(delivery)
-        assert len(made.outbox._lanes[A].suspects) <= 2
+        made.settle(attempt)
+        assert len(made.deliveries._queues[A].ambiguous_records) <= 2
     made.settle(made.next())
     assert made.next().confirming
 
@@ -163,9 +163,9 @@ def test_a_lost_partition_leaves_nothing_behind() -> None:
         made.settle(made.take())
     gc.collect()
     assert len(Payload.alive) == 0
-    assert made.outbox.pending == made.outbox.pending_bytes == 0
+    assert made.deliveries.pending == made.deliveries.pending_bytes == 0
 
 
 def _objects() -> int:
     gc.collect()
-    return sum(isinstance(each, QueuedEvent | Slot | Lane) for each in gc.get_objects())
+    return sum(isinstance(each, QueuedEvent | Slot | EntityQueue) for each in gc.get_objects())

@@ -26,12 +26,12 @@ BUDGET = 20.0
 
 def drain(made: Box, budget: float = BUDGET) -> float:
     last_start = made.now + budget
-    made.outbox.drain(made.now, last_start)
+    made.deliveries.drain(made.now, last_start)
     return last_start
 
 
 def drained(made: Box) -> bool:
-    return made.outbox.drained(made.now)
+    return made.deliveries.drained(made.now)
 
 
 def test_waiting_events_are_sent_without_their_window() -> None:
@@ -65,8 +65,8 @@ def test_a_backlog_is_not_waited_for() -> None:
 
 def test_a_retry_keeps_its_time() -> None:
     made = box()
-    (delivery,) = made.start(A)
-    made.settle(delivery, SERVER_ERROR)
+    (attempt,) = made.start(A)
+    made.settle(attempt, SERVER_ERROR)
     drain(made)
     assert made.nothing()
     made.pass_time(1.0)
@@ -97,20 +97,20 @@ def test_nothing_starts_after_the_last_start() -> None:
     made.settle(made.take())
     made.until(last_start + 0.001)
     assert made.nothing()
-    assert made.outbox.wake_at(made.now) is None
+    assert made.deliveries.wake_at(made.now) is None
     assert drained(made)
-    assert made.outbox.unsettled == 1
+    assert made.deliveries.unsettled == 1
 
 
 def test_what_is_in_flight_is_awaited_also_after_the_last_start() -> None:
     made = box()
-    (delivery,) = made.start(A)
+    (attempt,) = made.start(A)
     last_start = drain(made)
     made.until(last_start + 3.0)
     assert not drained(made)
-    made.settle(delivery, DELIVERED)
+    made.settle(attempt, DELIVERED)
     assert drained(made)
-    assert made.outbox.unsettled == 0
+    assert made.deliveries.unsettled == 0
 
 
 def test_an_idle_outbox_is_drained_at_once() -> None:
@@ -125,9 +125,9 @@ def test_it_is_not_drained_while_something_may_still_start() -> None:
     made.add(A)
     drain(made)
     assert not drained(made)
-    delivery = made.take()
+    attempt = made.take()
     assert not drained(made)
-    made.settle(delivery, SERVER_ERROR)
+    made.settle(attempt, SERVER_ERROR)
     assert not drained(made)
     made.settle(made.next())
     assert drained(made)
@@ -135,19 +135,19 @@ def test_it_is_not_drained_while_something_may_still_start() -> None:
 
 def test_what_would_start_too_late_is_not_waited_for() -> None:
     made = box()
-    (delivery,) = made.start(A)
+    (attempt,) = made.start(A)
     drain(made)
-    made.settle(delivery, retry_after(BUDGET + 1.0))
+    made.settle(attempt, retry_after(BUDGET + 1.0))
     assert drained(made)
-    assert made.outbox.unsettled == 1
+    assert made.deliveries.unsettled == 1
 
 
 def test_a_pause_that_ends_too_late_is_not_waited_for_and_one_that_ends_in_time_is() -> None:
     made = box()
-    (delivery,) = made.start(A)
+    (attempt,) = made.start(A)
     made.add(B)
     drain(made)
-    made.settle(delivery, retry_after(5.0, "http_429"))
+    made.settle(attempt, retry_after(5.0, "http_429"))
     assert not drained(made)
     made.pass_time(5.0)
     made.settle(made.take(), retry_after(60.0, "http_429"))
@@ -160,12 +160,12 @@ def test_of_a_kind_whose_breaker_is_open_only_what_is_in_flight_is_awaited() -> 
     made.trip()
     drain(made)
     assert not drained(made)
-    assert made.outbox.wake_at(made.now) is None
+    assert made.deliveries.wake_at(made.now) is None
     made.pass_time(5.0)
     assert made.nothing()
     made.settle(late, TIMED_OUT)
     assert drained(made)
-    assert made.outbox.unsettled == 4
+    assert made.deliveries.unsettled == 4
 
 
 @pytest.mark.parametrize("answer", [DELIVERED, REJECTED])
@@ -179,7 +179,7 @@ def test_a_late_answer_closes_the_breaker_and_the_rest_is_sent(answer: Outcome) 
     for _ in range(3):
         made.settle(made.next())
     assert drained(made)
-    assert made.outbox.unsettled == 0
+    assert made.deliveries.unsettled == 0
 
 
 def test_a_probe_in_flight_is_awaited_and_no_other_follows() -> None:
@@ -210,21 +210,21 @@ def test_letters_are_awaited_unless_they_fail() -> None:
     made.refuse()
     drain(made)
     assert not drained(made)
-    first, second = made.outbox.letters.take(made.now, 10)
+    first, second = made.deliveries.letters.take(made.now, 10)
     assert not drained(made)
-    made.outbox.letter_written(first)
-    made.outbox.letters.failed([second], made.now)
+    made.deliveries.letter_written(first)
+    made.deliveries.letters.failed([second], made.now)
     assert drained(made)
     made.pass_time(1.0)
-    (second,) = made.outbox.letters.take(made.now, 10)
-    made.outbox.letter_written(second)
+    (second,) = made.deliveries.letters.take(made.now, 10)
+    made.deliveries.letter_written(second)
     assert drained(made)
     assert made.committable == 2
 
 
 def test_with_a_rate_of_zero_nothing_is_waited_for() -> None:
     made = box()
-    made.outbox.rate.set(0.0, made.now)
+    made.deliveries.rate.set(0.0, made.now)
     made.add(A)
     drain(made)
     assert made.nothing()
@@ -234,7 +234,7 @@ def test_with_a_rate_of_zero_nothing_is_waited_for() -> None:
 def test_a_partition_that_is_about_to_go_is_not_waited_for() -> None:
     made = box()
     made.add(A)
-    made.outbox.suspend([P0])
+    made.deliveries.suspend([P0])
     drain(made)
     assert made.nothing()
     assert drained(made)
@@ -246,9 +246,9 @@ def test_what_is_left_is_released_and_said() -> None:
     made.add(B)
     drain(made, 0.0)
     made.until(START + LONG)
-    assert made.outbox.release([P0], "shutdown", made.now) == 2
-    assert made.outbox.counts.released == {"shutdown": 2}
-    assert (made.outbox.pending, made.outbox.pending_bytes) == (0, 0)
+    assert made.deliveries.release([P0], "shutdown", made.now) == 2
+    assert made.deliveries.counts.released == {"shutdown": 2}
+    assert (made.deliveries.pending, made.deliveries.pending_bytes) == (0, 0)
 
 
 def test_what_is_left_uncommitted_is_what_was_read_whether_it_was_settled_or_not() -> None:
@@ -257,17 +257,17 @@ def test_what_is_left_uncommitted_is_what_was_read_whether_it_was_settled_or_not
     for entity in (A, B):
         made.send(entity)
     made.add(C)
-    assert made.outbox.uncommitted() == 3
-    made.outbox.committed({P0: 2}, made.now)
-    assert made.outbox.uncommitted() == 1
+    assert made.deliveries.uncommitted() == 3
+    made.deliveries.committed({P0: 2}, made.now)
+    assert made.deliveries.uncommitted() == 1
 
 
 def test_a_kind_whose_breaker_is_open_does_not_keep_the_other_from_being_sent() -> None:
     made = box()
     made.trip()
     made.add(Entity("order", "a"))
-    made.outbox.drain(made.now, made.now + 20.0)
-    assert not made.outbox.drained(made.now)
+    made.deliveries.drain(made.now, made.now + 20.0)
+    assert not made.deliveries.drained(made.now)
     made.settle(made.take())
-    assert made.outbox.drained(made.now)
-    assert made.outbox.unsettled == 3
+    assert made.deliveries.drained(made.now)
+    assert made.deliveries.unsettled == 3

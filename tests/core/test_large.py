@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from tests.core.support import P0, P1, SERVER_ERROR, WINDOW, A, B, Box, C, D, box
 from worker.core.event import Entity
-from worker.core.lane import Delivery
 from worker.core.large import AT_ONCE_AT_MOST, LARGE, at_once
 from worker.core.outcome import DELIVERED
+from worker.core.state import Attempt
 
 BOUND = 4 * LARGE
 
@@ -26,16 +26,16 @@ def large(*entities: Entity, size: int = BOUND) -> Box:
     return made
 
 
-def taken(made: Box) -> list[Delivery]:
+def taken(made: Box) -> list[Attempt]:
     """All that may start now."""
     found = []
-    while (delivery := made.outbox.take(made.now)) is not None:
-        found.append(delivery)
+    while (attempt := made.deliveries.take(made.now)) is not None:
+        found.append(attempt)
     return found
 
 
-def names(deliveries: Iterable[Delivery]) -> list[Entity]:
-    return [delivery.entity for delivery in deliveries]
+def names(deliveries: Iterable[Attempt]) -> list[Entity]:
+    return [attempt.entity for attempt in deliveries]
 
 
 def test_an_ordinary_event_does_not_wait_behind_large_ones() -> None:
@@ -49,9 +49,9 @@ def test_large_events_follow_one_another_in_the_order_in_which_they_were_due() -
     made = large(A, B, C)
     order = []
     while deliveries := taken(made):
-        (delivery,) = deliveries
-        order.append(delivery.entity)
-        made.settle(delivery)
+        (attempt,) = deliveries
+        order.append(attempt.entity)
+        made.settle(attempt)
     assert order == [A, B, C]
 
 
@@ -77,10 +77,10 @@ def test_room_is_given_back_however_a_request_ends(ended: str) -> None:
     made.add(A, P0, size=BOUND)
     made.add(B, P1, size=BOUND)
     made.pass_time(WINDOW)
-    (delivery,) = taken(made)
+    (attempt,) = taken(made)
     if ended == "released":
         made.lose(P0)
-    made.settle(delivery, SERVER_ERROR if ended == "failed" else DELIVERED)
+    made.settle(attempt, SERVER_ERROR if ended == "failed" else DELIVERED)
     assert names(taken(made)) == [B]
 
 
@@ -89,11 +89,11 @@ def test_a_waiting_large_event_whose_partition_goes_is_forgotten() -> None:
     made.add(A, P0, size=BOUND)
     made.add(B, P1, size=BOUND)
     made.pass_time(WINDOW)
-    (delivery,) = taken(made)
+    (attempt,) = taken(made)
     made.lose(P1)
-    made.settle(delivery)
+    made.settle(attempt)
     assert taken(made) == []
-    assert made.outbox.pending == 0
+    assert made.deliveries.pending == 0
 
 
 @settings(deadline=None)
@@ -103,7 +103,7 @@ def test_what_is_in_flight_of_large_events_stays_within_its_bound(sizes: list[in
     for number, size in enumerate(sizes):
         made.add(Entity("cart", str(number)), size=size)
     made.pass_time(WINDOW)
-    flying: list[Delivery] = []
+    flying: list[Attempt] = []
     settled = 0
     while deliveries := taken(made) + flying:
         flying = deliveries

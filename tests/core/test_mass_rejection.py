@@ -53,10 +53,10 @@ def test_mass_rejection_costs_no_more_than_the_limit_and_what_is_in_flight_and_h
         assert lost["unknown_visit_id"] <= sum(
             one.entity.kind == kind and int(one.entity.id) % 10 == 7 for one in arrivals
         )
-    outbox = shop.made.outbox
-    assert (outbox.pending, outbox.breakers.closed) == (0, ("cart", "order"))
-    delivered = sum(outbox.counts.delivered.values())
-    assert delivered + sum(outbox.counts.rejected.values()) == len(arrivals)
+    deliveries = shop.made.deliveries
+    assert (deliveries.pending, deliveries.breakers.closed) == (0, ("cart", "order"))
+    delivered = sum(deliveries.counts.delivered.values())
+    assert delivered + sum(deliveries.counts.rejected.values()) == len(arrivals)
     said = [change for settled in shop.settled for change in settled.changes if not change.opened]
     assert sum(change.rejected for change in said) >= LIMIT
 
@@ -79,7 +79,7 @@ def test_messages_with_a_number_in_each_are_mass_rejection_too() -> None:
     shop = Shop()
     shop.run(answer, traffic(90.0), 300.0)
     assert all(shop.rejected(kind)["other_error"] <= LIMIT + CONCURRENCY for kind in ("cart", "order"))
-    assert shop.made.outbox.pending == 0
+    assert shop.made.deliveries.pending == 0
 
 
 def test_while_it_lasts_one_probe_a_second_is_all_that_is_asked_of_a_kind() -> None:
@@ -103,7 +103,7 @@ def test_old_orders_of_unknown_visits_go_at_full_speed_and_live_carts_wait_for_n
 
 def test_a_rate_limit_does_not_let_live_carts_wait_for_a_backlog_of_orders_either() -> None:
     shop = Shop()
-    shop.made.outbox.rate.set(200.0, shop.made.now)
+    shop.made.deliveries.rate.set(200.0, shop.made.now)
     backlog = [Arrival(0.0, Entity("order", str(number)), age=86_400.0) for number in range(10_000)]
     carts = [Arrival(number / 10, Entity("cart", str(number))) for number in range(100)]
     shop.run(lambda entity, _: UNKNOWN_VISIT if entity.kind == "order" else DELIVERED, [*backlog, *carts], 60.0)
@@ -125,7 +125,7 @@ def test_three_refusing_carts_among_healthy_traffic_pause_nothing_and_use_up_the
     large = {Entity("cart", str(number)) for number in (3, 4, 5)}
     shop.run(lambda entity, _: KEY_REFUSED if entity in large else DELIVERED, traffic(120.0), 240.0)
     assert reasons(shop) == set()
-    letters = shop.made.outbox.letters.take(shop.made.now, 10)
+    letters = shop.made.deliveries.letters.take(shop.made.now, 10)
     assert {letter.reason for letter in letters} == {"attempts_exhausted"}
     assert len(letters) == 3
 
@@ -135,8 +135,8 @@ def test_a_refused_key_costs_nothing_and_heals_by_itself() -> None:
     arrivals = traffic(90.0)
     shop.run(lambda _, now: KEY_REFUSED if now < HEALED_AT else DELIVERED, arrivals, 300.0)
     assert reasons(shop) == {TripReason.INVALID_API_KEY}
-    assert shop.made.outbox.counts.delivered.total() == len(arrivals)
-    assert not shop.made.outbox.counts.rejected
+    assert shop.made.deliveries.counts.delivered.total() == len(arrivals)
+    assert not shop.made.deliveries.counts.rejected
 
 
 def test_one_kind_s_endpoint_that_fails_costs_the_other_nothing_and_its_own_events_no_attempt() -> None:
@@ -147,7 +147,7 @@ def test_one_kind_s_endpoint_that_fails_costs_the_other_nothing_and_its_own_even
     )
     assert reasons(shop) == {TripReason.OUTAGE}
     assert [reason for settled in shop.settled for reason in closed(settled)] == [TripReason.OUTAGE]
-    assert shop.made.outbox.counts.delivered.total() == len(arrivals)
+    assert shop.made.deliveries.counts.delivered.total() == len(arrivals)
     waits = [wait for entity, waited in shop.waited.items() if entity.kind == "cart" for wait in waited]
     assert max(waits) < 1.0
 
@@ -158,7 +158,7 @@ def test_429_without_retry_after_to_everything_backs_off_and_loses_nothing() -> 
     shop.run(lambda _, now: TOO_MANY if now < HEALED_AT else DELIVERED, arrivals, 300.0)
     assert reasons(shop) == set()
     assert sum(at < HEALED_AT for at, _, _ in shop.requests) <= 7 * CONCURRENCY
-    assert shop.made.outbox.counts.delivered.total() == len(arrivals)
+    assert shop.made.deliveries.counts.delivered.total() == len(arrivals)
 
 
 def test_a_cart_that_always_fails_does_not_keep_a_breaker_open() -> None:
@@ -170,4 +170,4 @@ def test_a_cart_that_always_fails_does_not_keep_a_breaker_open() -> None:
     closing = [at for (at, _, _), settled in zip(shop.requests, shop.settled, strict=True) if closed(settled)]
     assert closing
     assert min(closing) < HEALED_AT + 35.0
-    assert shop.made.outbox.pending == 1
+    assert shop.made.deliveries.pending == 1

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from tests.core.support import P0, P1, REJECTED, SERVER_ERROR, WINDOW, A, B, Box, box
 from worker.core.outcome import DELIVERED
-from worker.core.ownership import Partition
+from worker.core.state import Partition
 
 
 def two() -> Box:
@@ -35,11 +35,11 @@ def test_the_states_of_an_entity_are_sent_in_log_order() -> None:
     sent = []
     made.add(A)
     for _ in range(5):
-        delivery = made.next()
-        sent.append(delivery.event.offset)
+        attempt = made.next()
+        sent.append(attempt.event.offset)
         made.add(A)
         made.add(A)
-        made.settle(delivery)
+        made.settle(attempt)
     assert sent == [0, 2, 4, 6, 8]
 
 
@@ -65,11 +65,11 @@ def test_after_a_redelivery_the_last_one_sent_is_the_newest() -> None:
     made.own(P0, end=3)
     for _ in range(3):
         made.add(A)
-    made.outbox.tick(made.now)
-    delivery = made.next()
-    assert delivery.event.offset == 2
-    made.settle(delivery)
-    assert made.outbox.pending == 0
+    made.deliveries.tick(made.now)
+    attempt = made.next()
+    assert attempt.event.offset == 2
+    made.settle(attempt)
+    assert made.deliveries.pending == 0
 
 
 # One entity in two partitions.
@@ -87,15 +87,15 @@ def test_events_of_different_partitions_queue_first_come_first_sent() -> None:
     second = made.take()
     assert second.event.owner.partition == P0
     made.settle(second)
-    assert made.outbox.counts.delivered == {"cart": 2}
-    assert made.outbox.pending == 0
+    assert made.deliveries.counts.delivered == {"cart": 2}
+    assert made.deliveries.pending == 0
 
 
 def test_each_partition_collapses_its_own_and_keeps_its_place_in_the_queue() -> None:
     made = two()
     for partition in (P0, P1, P0, P1, P0):
         made.add(A, partition)
-    assert made.outbox.counts.collapsed == {"cart": 3}
+    assert made.deliveries.counts.collapsed == {"cart": 3}
     first = made.next()
     assert (first.event.owner.partition, first.event.offset) == (P0, 2)
     made.settle(first)
@@ -120,8 +120,8 @@ def test_a_rejection_in_one_partition_leaves_the_other_ones_event_alone() -> Non
     made.add(A, P1)
     made.settle(made.next(), REJECTED)
     made.settle(made.next(), DELIVERED)
-    assert made.outbox.counts.delivered == {"cart": 1}
-    assert made.outbox.counts.rejected.total() == 1
+    assert made.deliveries.counts.delivered == {"cart": 1}
+    assert made.deliveries.counts.rejected.total() == 1
 
 
 def test_each_partition_has_its_own_account_of_what_may_be_committed() -> None:
@@ -129,9 +129,9 @@ def test_each_partition_has_its_own_account_of_what_may_be_committed() -> None:
     made.add(A, P0)
     made.add(A, P1)
     made.settle(made.next())
-    assert made.outbox.committable() == {P0: 1}
+    assert made.deliveries.committable() == {P0: 1}
     made.settle(made.next())
-    assert made.outbox.committable() == {P0: 1, P1: 1}
+    assert made.deliveries.committable() == {P0: 1, P1: 1}
 
 
 def test_losing_the_partition_at_the_head_lets_the_next_one_go() -> None:
@@ -139,10 +139,10 @@ def test_losing_the_partition_at_the_head_lets_the_next_one_go() -> None:
     made.add(A, P0)
     made.add(A, P1)
     assert made.lose(P0) == 1
-    delivery = made.next()
-    assert delivery.event.owner.partition == P1
-    made.settle(delivery)
-    assert made.outbox.pending == 0
+    attempt = made.next()
+    assert attempt.event.owner.partition == P1
+    made.settle(attempt)
+    assert made.deliveries.pending == 0
 
 
 def test_losing_the_partition_behind_leaves_the_head_where_it_is() -> None:
@@ -150,29 +150,29 @@ def test_losing_the_partition_behind_leaves_the_head_where_it_is() -> None:
     made.add(A, P0)
     made.add(A, P1)
     assert made.lose(P1) == 1
-    delivery = made.next()
-    assert delivery.event.owner.partition == P0
-    made.settle(delivery)
-    assert made.outbox.pending == 0
+    attempt = made.next()
+    assert attempt.event.owner.partition == P0
+    made.settle(attempt)
+    assert made.deliveries.pending == 0
 
 
 def test_losing_both_partitions_leaves_nothing() -> None:
     made = two()
     made.add(A, P0)
     made.add(A, P1)
-    assert made.outbox.release([P0, P1], "lost", made.now) == 2
-    assert (made.outbox.pending, made.outbox.pending_bytes, made.outbox.wake_at(made.now)) == (0, 0, None)
+    assert made.deliveries.release([P0, P1], "lost", made.now) == 2
+    assert (made.deliveries.pending, made.deliveries.pending_bytes, made.deliveries.wake_at(made.now)) == (0, 0, None)
 
 
 def test_a_partition_that_is_held_back_at_the_head_holds_the_queue_until_it_is_not() -> None:
     made = two()
     made.add(A, P0)
     made.add(A, P1)
-    made.outbox.suspend([P0])
+    made.deliveries.suspend([P0])
     made.pass_time(10.0)
     assert made.nothing()
-    assert made.outbox.wake_at(made.now) is None
-    made.outbox.assign([P0], made.now)
+    assert made.deliveries.wake_at(made.now) is None
+    made.deliveries.assign([P0], made.now)
     first = made.take()
     assert first.event.owner.partition == P0
     made.settle(first)
@@ -183,13 +183,13 @@ def test_a_held_partition_behind_does_not_hold_the_head_back() -> None:
     made = two()
     made.add(A, P0)
     made.add(A, P1)
-    made.outbox.suspend([P1])
+    made.deliveries.suspend([P1])
     first = made.next()
     assert first.event.owner.partition == P0
     made.settle(first)
     made.pass_time(10.0)
     assert made.nothing()
-    made.outbox.assign([P1], made.now)
+    made.deliveries.assign([P1], made.now)
     assert made.take().event.owner.partition == P1
 
 
@@ -208,7 +208,7 @@ def test_within_each_partition_an_entitys_states_go_out_in_log_order(steps: list
         elif step == "wait":
             made.pass_time(WINDOW + 30.0)
         elif step == "take":
-            taken = made.outbox.take(made.now)
+            taken = made.deliveries.take(made.now)
             assert taken is None or in_flight is None
             if taken is not None:
                 in_flight = taken
@@ -221,4 +221,4 @@ def test_within_each_partition_an_entitys_states_go_out_in_log_order(steps: list
         assert offsets == sorted(offsets)
         newest = made.positions[partition] - 1
         assert newest == -1 or offsets[-1] == newest
-    assert made.outbox.pending == 0
+    assert made.deliveries.pending == 0

@@ -1,4 +1,4 @@
-"""Open circuit breakers in the outbox: they stop sending and settle nothing; probes rotate and obey Retry-After."""
+"""Open circuit breakers stop sending and settle nothing; their probes rotate and obey Retry-After."""
 
 from itertools import pairwise
 
@@ -31,24 +31,24 @@ from worker.core.outcome import DELIVERED, Outcome, Result
 ORDER = Entity("order", "a")
 
 
-def tripped(**rules: int | bool) -> Box:
-    made = box(**rules)  # type: ignore[arg-type]
+def tripped(**config: int | bool) -> Box:
+    made = box(**config)  # type: ignore[arg-type]
     made.trip()
     return made
 
 
 def probe(made: Box, outcome: Outcome = SERVER_ERROR) -> Entity:
-    delivery = made.next()
-    assert delivery.probe
-    made.settle(delivery, outcome)
-    return delivery.entity
+    attempt = made.next()
+    assert attempt.probe
+    made.settle(attempt, outcome)
+    return attempt.entity
 
 
 @pytest.mark.parametrize("outcome", [SERVER_ERROR, TIMED_OUT])
 def test_five_failures_of_three_entities_in_a_row_open_it(outcome: Outcome) -> None:
     made = box()
-    for delivery in made.start(A, B, C):
-        assert made.settle(delivery, outcome).changes == ()
+    for attempt in made.start(A, B, C):
+        assert made.settle(attempt, outcome).changes == ()
     assert made.settle(made.next(), outcome).changes == ()
     assert made.settle(made.next(), outcome).changes[0].reason is TripReason.OUTAGE
 
@@ -58,9 +58,9 @@ def test_one_poisonous_entity_among_good_ones_never_shuts_it() -> None:
     made.add(A)
     for _ in range(30):
         made.add(B)
-        while (delivery := made.next()).entity != B:
-            made.settle(delivery, SERVER_ERROR)
-        made.settle(delivery, DELIVERED)
+        while (attempt := made.next()).entity != B:
+            made.settle(attempt, SERVER_ERROR)
+        made.settle(attempt, DELIVERED)
     assert made.tripped is None
 
 
@@ -76,8 +76,8 @@ def test_a_key_that_is_refused_for_three_entities_stops_everything() -> None:
     made = box()
     a, b, c = made.start(A, B, C)
     made.add(ORDER)
-    for delivery in (a, b):
-        assert made.settle(delivery, KEY_REFUSED).changes == ()
+    for attempt in (a, b):
+        assert made.settle(attempt, KEY_REFUSED).changes == ()
     assert opened(made.settle(c, KEY_REFUSED)) == [TripReason.INVALID_API_KEY]
     made.pass_time(0.999)
     assert made.nothing()
@@ -95,8 +95,8 @@ def test_refusals_of_requests_that_were_sent_before_an_answer_stop_nothing() -> 
     made = box()
     *refused, good = made.start(A, B, C, D)
     made.settle(good)
-    for delivery in refused:
-        assert made.settle(delivery, KEY_REFUSED).changes == ()
+    for attempt in refused:
+        assert made.settle(attempt, KEY_REFUSED).changes == ()
     assert made.tripped is None
 
 
@@ -105,10 +105,10 @@ def test_open_it_stops_sending_and_reading_goes_on() -> None:
     for _ in range(100):
         made.add(D)
         made.add(E)
-    assert made.outbox.full() is None
+    assert made.deliveries.full() is None
     assert made.nothing()
-    assert made.outbox.counts.collapsed == {"cart": 198}
-    assert made.outbox.unsettled == 5
+    assert made.deliveries.counts.collapsed == {"cart": 198}
+    assert made.deliveries.unsettled == 5
 
 
 def test_probes_go_out_one_at_a_time() -> None:
@@ -117,7 +117,7 @@ def test_probes_go_out_one_at_a_time() -> None:
     assert first.probe
     made.pass_time(300.0)
     assert made.nothing()
-    assert made.outbox.wake_at(made.now) is None
+    assert made.deliveries.wake_at(made.now) is None
     made.settle(first, SERVER_ERROR)
     assert made.next().probe
 
@@ -169,7 +169,7 @@ def test_somebody_new_is_tried_within_a_second() -> None:
     made.pass_time(5.0)
     made.add(E)
     assert probe(made) == E
-    assert made.outbox.breakers.of["cart"].opened_at < made.now
+    assert made.deliveries.breakers.of["cart"].opened_at < made.now
 
 
 def test_a_probe_obeys_what_the_api_asked_this_entity_to_wait() -> None:
@@ -214,10 +214,10 @@ def test_any_answer_closes_it_and_everybody_goes(answer: Outcome) -> None:
     made = tripped()
     made.add(D)
     made.add(E)
-    delivery = made.next()
-    assert closed(made.settle(delivery, answer)) == [TripReason.OUTAGE]
+    attempt = made.next()
+    assert closed(made.settle(attempt, answer)) == [TripReason.OUTAGE]
     made.pass_time(60.0)
-    assert {made.take().entity for _ in range(4)} == {A, B, C, D, E} - {delivery.entity}
+    assert {made.take().entity for _ in range(4)} == {A, B, C, D, E} - {attempt.entity}
 
 
 @pytest.mark.parametrize("answer", ANSWERS)
@@ -248,8 +248,13 @@ def test_nothing_settles_because_a_breaker_is_open() -> None:
     made = tripped(max_attempts=1, dead_letters=True)
     for outcome in (SERVER_ERROR, TIMED_OUT, TOO_MANY, KEY_REFUSED) * 10:
         probe(made, outcome)
-    assert (made.outbox.unsettled, made.outbox.pending, made.committable, len(made.outbox.letters)) == (3, 3, 0, 0)
-    assert made.outbox.counts.settled() == 0
+    assert (made.deliveries.unsettled, made.deliveries.pending, made.committable, len(made.deliveries.letters)) == (
+        3,
+        3,
+        0,
+        0,
+    )
+    assert made.deliveries.counts.settled() == 0
 
 
 def test_it_closes_whatever_mix_of_poison_and_good_entities_waits() -> None:
@@ -272,9 +277,9 @@ def test_a_partition_that_is_about_to_go_is_not_probed() -> None:
     made = box(partitions=(P0, P1))
     made.trip()
     made.add(D, P1)
-    made.outbox.suspend([P1])
+    made.deliveries.suspend([P1])
     assert D not in {probe(made) for _ in range(6)}
-    made.outbox.assign([P1], made.now)
+    made.deliveries.assign([P1], made.now)
     assert probe(made) == D
 
 
@@ -282,7 +287,7 @@ def test_with_nothing_to_probe_with_it_waits_for_something() -> None:
     made = tripped()
     made.lose(P0)
     assert made.nothing()
-    assert made.outbox.wake_at(made.now) is None
+    assert made.deliveries.wake_at(made.now) is None
     made.own(P0)
     made.add(D)
     assert probe(made, DELIVERED) == D
@@ -299,27 +304,27 @@ def test_a_pause_by_429_holds_probes_too() -> None:
 
 def test_the_rate_holds_for_probes_too() -> None:
     made = tripped()
-    made.outbox.rate.set(0.0, made.now)
+    made.deliveries.rate.set(0.0, made.now)
     made.pass_time(100.0)
     assert made.nothing()
-    assert made.outbox.wake_at(made.now) == float("inf")
-    made.outbox.rate.set(1.0, made.now)
+    assert made.deliveries.wake_at(made.now) == float("inf")
+    made.deliveries.rate.set(1.0, made.now)
     assert made.take().probe
 
 
 def test_a_rejected_probe_is_settled_like_any_other() -> None:
     made = tripped()
     probe(made, REJECTED)
-    assert made.outbox.counts.rejected == {("cart", "unknown_visit_id"): 1}
-    assert made.outbox.unsettled == 2
+    assert made.deliveries.counts.rejected == {("cart", "unknown_visit_id"): 1}
+    assert made.deliveries.unsettled == 2
 
 
 def test_an_event_is_probed_in_its_newest_state() -> None:
     made = tripped()
     made.add(D)
     newest = made.add(D)
-    delivery = made.next()
-    assert (delivery.entity, delivery.event.offset) == (D, newest)
+    attempt = made.next()
+    assert (attempt.entity, attempt.event.offset) == (D, newest)
 
 
 def test_an_event_that_could_not_be_sent_closes_nothing_and_counts_as_no_request() -> None:
@@ -328,12 +333,12 @@ def test_an_event_that_could_not_be_sent_closes_nothing_and_counts_as_no_request
         made.add(entity)
     for _ in range(5):
         made.settle(made.take(), SERVER_ERROR)
-    requests = made.outbox.counts.requests.copy()
+    requests = made.deliveries.counts.requests.copy()
     made.pass_time(60.0)
     probe = made.take()
     assert probe.probe
     made.settle(probe, Outcome(Result.REJECTED, "payload_too_large", "too long", asked=False))
     assert made.tripped is not None
-    assert made.outbox.counts.requests == requests
-    assert made.outbox.counts.rejected["cart", "payload_too_large"] == 1
+    assert made.deliveries.counts.requests == requests
+    assert made.deliveries.counts.rejected["cart", "payload_too_large"] == 1
     assert made.take().probe

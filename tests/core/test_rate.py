@@ -6,21 +6,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.core.rate import Rate
+from worker.core.token_bucket import TokenBucket
 
 NOW = 1000.0
 
 
-def take_all(rate: Rate, now: float, most: int = 10_000) -> int:
+def take_all(rate: TokenBucket, now: float, most: int = 10_000) -> int:
     taken = 0
     while taken < most and rate.take(now):
         taken += 1
     return taken
 
 
-def rested(per_second: float | None, now: float = NOW) -> Rate:
+def rested(per_second: float | None, now: float = NOW) -> TokenBucket:
     """A bucket that has had all the time to fill."""
-    rate = Rate()
+    rate = TokenBucket()
     rate.set(per_second, now - 1000.0)
     return rate
 
@@ -137,7 +137,7 @@ def test_a_change_that_was_timed_a_little_earlier_gives_no_time_twice() -> None:
 def test_in_no_window_more_starts_than_a_burst_and_the_rate_allow(
     per_second: float, steps: list[tuple[float, int]], waiters: int
 ) -> None:
-    rate, now = Rate(per_second), NOW
+    rate, now = TokenBucket(per_second), NOW
     starts: list[tuple[float, int]] = [(now, 0)]
     for wait, most in steps:
         now += wait
@@ -162,7 +162,7 @@ def test_in_no_window_more_starts_than_a_burst_and_the_rate_allow(
 def test_however_the_share_changes_the_fastest_rate_bounds_every_window(
     changes: list[tuple[float, float, int]],
 ) -> None:
-    rate, now = Rate(changes[0][1]), NOW
+    rate, now = TokenBucket(changes[0][1]), NOW
     starts = [(now, 0)]
     for wait, per_second, most in changes:
         now += wait
@@ -178,7 +178,7 @@ def test_however_the_share_changes_the_fastest_rate_bounds_every_window(
 @pytest.mark.parametrize("missing", [1e-6, 1e-7, 1e-8, 2e-9])
 def test_who_waits_for_the_hair_of_a_token_is_not_told_to_come_now(missing: float) -> None:
     now = 10_000_000.0
-    rate = Rate(200.0, _tokens=1.0 - missing, _at=now)
+    rate = TokenBucket(200.0, _tokens=1.0 - missing, _at=now)
     while not rate.take(now):
         assert rate.next_at(now) > now
         now = rate.next_at(now)
@@ -189,5 +189,5 @@ def test_who_waits_for_the_hair_of_a_token_is_not_told_to_come_now(missing: floa
 def test_a_token_that_is_not_there_is_not_there_when_one_asks_when(short: float) -> None:
     """Else a sender that was told no would be told to try again at once, and at once."""
     now = (1.0 - short) / 2.0
-    rate = Rate(per_second=2.0)
+    rate = TokenBucket(per_second=2.0)
     assert rate.take(now) or rate.next_at(now) > now

@@ -18,16 +18,16 @@ from tests.core.support import (
     box,
     retry_after,
 )
-from worker.core.outbox import Outbox
+from worker.core.delivery_config import DeliveryConfig
+from worker.core.delivery_queue import DeliveryQueue
 from worker.core.outcome import DELIVERED, Outcome
-from worker.core.rules import Rules
 from worker.engine.retry import delays
 
 
 @pytest.mark.parametrize("jitter", [0.0, 0.5, 0.999])
 def test_the_delays_double_up_to_thirty_seconds_plus_a_quarter_at_most(jitter: float) -> None:
     made = box()
-    made.outbox = Outbox(Rules(delays(lambda: jitter)))
+    made.deliveries = DeliveryQueue(DeliveryConfig(delays(lambda: jitter)))
     made.own(P0)
     made.add(A)
     waits = []
@@ -40,8 +40,8 @@ def test_the_delays_double_up_to_thirty_seconds_plus_a_quarter_at_most(jitter: f
 
 def test_a_retry_comes_when_it_was_said_and_not_before() -> None:
     made = box()
-    (delivery,) = made.start(A)
-    retry_in = made.settle(delivery, SERVER_ERROR).retry_in
+    (attempt,) = made.start(A)
+    retry_in = made.settle(attempt, SERVER_ERROR).retry_in
     assert retry_in == 1.0
     made.pass_time(0.999)
     assert made.nothing()
@@ -55,8 +55,8 @@ def test_a_retry_comes_when_it_was_said_and_not_before() -> None:
 @pytest.mark.parametrize("reason", ["http_5xx", "http_other", "bad_response"])
 def test_retry_after_lengthens_an_entitys_delay_up_to_60_seconds(asked: float, expected: float, reason: str) -> None:
     made = box()
-    (delivery,) = made.start(A)
-    assert made.settle(delivery, retry_after(asked, reason)).retry_in == expected
+    (attempt,) = made.start(A)
+    assert made.settle(attempt, retry_after(asked, reason)).retry_in == expected
 
 
 def test_retry_after_never_shortens_a_delay() -> None:
@@ -69,8 +69,8 @@ def test_retry_after_never_shortens_a_delay() -> None:
 
 def test_retry_after_of_one_entity_holds_no_other() -> None:
     made = box()
-    (delivery,) = made.start(A)
-    made.settle(delivery, retry_after(60.0))
+    (attempt,) = made.start(A)
+    made.settle(attempt, retry_after(60.0))
     made.add(B)
     asked_at = made.now
     assert made.next().entity == B
@@ -86,7 +86,7 @@ def test_a_429_pauses_everything_for_that_long_up_to_60_seconds(asked: float, pa
     until = made.now + paused
     made.pass_time(1.0)
     assert made.nothing()
-    assert made.outbox.wake_at(made.now) == until
+    assert made.deliveries.wake_at(made.now) == until
     made.until(until - 0.001)
     assert made.nothing()
     made.until(until)
@@ -101,7 +101,7 @@ def test_a_429_without_retry_after_pauses_everything_for_a_second() -> None:
     until = made.now + 1.0
     made.until(until - 0.001)
     assert made.nothing()
-    assert made.outbox.wake_at(made.now) == until
+    assert made.deliveries.wake_at(made.now) == until
 
 
 def test_pauses_that_nobody_asked_for_double_up_to_thirty_seconds() -> None:
@@ -110,7 +110,7 @@ def test_pauses_that_nobody_asked_for_double_up_to_thirty_seconds() -> None:
     pauses = []
     for _ in range(8):
         made.settle(made.next(), TOO_MANY)
-        pauses.append(made.outbox.pause.until - made.now)
+        pauses.append(made.deliveries.pause.until - made.now)
     assert pauses == [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0]
 
 
@@ -121,10 +121,10 @@ def test_an_answer_other_than_429_starts_the_pauses_anew(answer: Outcome) -> Non
     made.settle(a, TOO_MANY)
     again = made.next()
     made.settle(again, TOO_MANY)
-    assert made.outbox.pause.until == made.now + 2.0
+    assert made.deliveries.pause.until == made.now + 2.0
     made.settle(b, answer)
     made.settle(made.next(), TOO_MANY)
-    assert made.outbox.pause.until == made.now + 1.0
+    assert made.deliveries.pause.until == made.now + 1.0
 
 
 @pytest.mark.parametrize("silence", [TIMED_OUT, NOT_CONNECTED])
@@ -134,14 +134,14 @@ def test_a_request_without_an_answer_does_not_start_the_pauses_anew(silence: Out
     made.settle(a, TOO_MANY)
     made.settle(b, silence)
     made.settle(made.next(), TOO_MANY)
-    assert made.outbox.pause.until == made.now + 2.0
+    assert made.deliveries.pause.until == made.now + 2.0
 
 
 def test_429s_to_requests_that_were_in_flight_together_make_one_pause() -> None:
     made = box()
-    for delivery in made.start(A, B, C):
-        made.settle(delivery, TOO_MANY)
-    assert made.outbox.pause.until == made.now + 1.0
+    for attempt in made.start(A, B, C):
+        made.settle(attempt, TOO_MANY)
+    assert made.deliveries.pause.until == made.now + 1.0
 
 
 @pytest.mark.parametrize("reason", ["http_5xx", "http_other", "bad_response"])
@@ -149,7 +149,7 @@ def test_only_a_429_pauses_everything(reason: str) -> None:
     made = box()
     (a,) = made.start(A)
     made.settle(a, retry_after(60.0, reason))
-    assert made.outbox.pause.until <= made.now
+    assert made.deliveries.pause.until <= made.now
 
 
 def test_a_shorter_pause_does_not_end_a_longer_one() -> None:
@@ -168,7 +168,7 @@ def test_what_is_in_flight_settles_during_a_pause() -> None:
     a, b = made.start(A, B)
     made.settle(a, retry_after(60.0, "http_429"))
     made.settle(b, DELIVERED)
-    assert made.outbox.counts.delivered == {"cart": 1}
+    assert made.deliveries.counts.delivered == {"cart": 1}
 
 
 def test_a_429_of_a_lost_partition_pauses_everything_too() -> None:
@@ -197,5 +197,5 @@ def test_each_retry_is_counted_by_its_reason(outcome: Outcome) -> None:
     made = box()
     (a,) = made.start(A)
     made.settle(a, outcome)
-    assert made.outbox.counts.retries == {outcome.reason: 1}
-    assert made.outbox.counts.requests == {("cart", "retryable"): 1}
+    assert made.deliveries.counts.retries == {outcome.reason: 1}
+    assert made.deliveries.counts.requests == {("cart", "retryable"): 1}

@@ -5,34 +5,34 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from worker.core.event import Entity
-from worker.core.lane import Lane
 from worker.core.schedule import Schedule
+from worker.core.state import EntityQueue
 
 LANES = 6
 #: What a clean-up may leave lying about beside twice the live entries.
 SLACK = 1001
 
 
-def lane(number: int) -> Lane:
-    return Lane(Entity("cart", str(number)))
+def queue(number: int) -> EntityQueue:
+    return EntityQueue(Entity("cart", str(number)))
 
 
 class ScheduleMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.schedule = Schedule()
-        self.lanes = [lane(number) for number in range(LANES)]
-        self.due: dict[Lane, float] = {}
+        self.queues = [queue(number) for number in range(LANES)]
+        self.due: dict[EntityQueue, float] = {}
 
     @rule(which=st.integers(0, LANES - 1), due=st.sampled_from([0.0, 1.0, 2.0, 3.0, 1e9]))
     def put(self, which: int, due: float) -> None:
-        self.schedule.put(self.lanes[which], due)
-        self.due[self.lanes[which]] = due
+        self.schedule.put(self.queues[which], due)
+        self.due[self.queues[which]] = due
 
     @rule(which=st.integers(0, LANES - 1))
     def drop(self, which: int) -> None:
-        self.schedule.drop(self.lanes[which])
-        self.due.pop(self.lanes[which], None)
+        self.schedule.drop(self.queues[which])
+        self.due.pop(self.queues[which], None)
 
     @rule(which=st.integers(0, LANES - 1), times=st.integers(1, 2000))
     def put_often(self, which: int, times: int) -> None:
@@ -47,7 +47,7 @@ class ScheduleMachine(RuleBasedStateMachine):
             taken.append(first)
             self.schedule.drop(first[1])
         assert [due for due, _ in taken] == sorted(self.due.values())
-        assert {lane: due for due, lane in taken} == self.due
+        assert {queue: due for due, queue in taken} == self.due
         self.due = {}
 
     @invariant()
@@ -61,7 +61,7 @@ class ScheduleMachine(RuleBasedStateMachine):
 
     @invariant()
     def a_lane_knows_whether_it_is_scheduled(self) -> None:
-        assert {lane for lane in self.lanes if lane.token != 0} == set(self.due)
+        assert {queue for queue in self.queues if queue.token != 0} == set(self.due)
 
     @invariant()
     def stale_entries_are_cleaned_up(self) -> None:
@@ -73,21 +73,21 @@ TestSchedule.settings = settings(max_examples=100, stateful_step_count=40, deadl
 
 
 def test_what_is_due_at_the_same_time_comes_in_order_of_arrival() -> None:
-    schedule, lanes = Schedule(), [lane(number) for number in range(50)]
-    for each in lanes:
+    schedule, queues = Schedule(), [queue(number) for number in range(50)]
+    for each in queues:
         schedule.put(each, 5.0)
     taken = []
     while (first := schedule.first()) is not None:
         taken.append(first[1])
         schedule.drop(first[1])
-    assert taken == lanes
+    assert taken == queues
 
 
 def test_stale_entries_below_a_first_one_that_stays_are_cleaned_up() -> None:
     schedule = Schedule()
-    schedule.put(lane(0), 0.0)
+    schedule.put(queue(0), 0.0)
     for number in range(1, 100_000):
-        passing = lane(number)
+        passing = queue(number)
         schedule.put(passing, 10.0)
         schedule.drop(passing)
         assert len(schedule._heap) <= 2 * 2 + SLACK
@@ -95,7 +95,7 @@ def test_stale_entries_below_a_first_one_that_stays_are_cleaned_up() -> None:
 
 
 def test_dropping_twice_or_dropping_what_never_was_does_not_upset_the_count() -> None:
-    schedule, stays, goes = Schedule(), lane(0), lane(1)
+    schedule, stays, goes = Schedule(), queue(0), queue(1)
     schedule.put(stays, 1.0)
     for _ in range(3):
         schedule.drop(goes)

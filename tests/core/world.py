@@ -1,4 +1,4 @@
-"""What stands around an outbox in the state machines: two logs, what the API holds, and how requests end."""
+"""What stands around a delivery queue in the state machines: two logs, what the API holds, and how requests end."""
 
 from dataclasses import dataclass, field
 from email.utils import formatdate
@@ -7,7 +7,7 @@ from typing import Final, Literal
 from worker.core.calls import LINK_LASTS
 from worker.core.event import Entity
 from worker.core.outcome import Outcome, Result, parse_retry_after
-from worker.core.ownership import Partition
+from worker.core.state import Partition
 
 #: The last one's events come to both partitions; poison, which fails until it is healed, is of two others only: as
 #: many as the smallest bound would stop intake for good.
@@ -71,7 +71,7 @@ class Log:
     records: list[Record] = field(default_factory=list)
     position: int = 0
     committed: int = 0
-    noted: bool = False
+    dirty: bool = False
     read: int = 0  # the furthest ever
     owned: bool = False
 

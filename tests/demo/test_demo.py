@@ -24,7 +24,7 @@ def test_a_run_with_an_outage_ends_well_and_says_so_in_plain_lines(tmp_path: Pat
     progress, facts, checks, conclusion = re.split(r"\nWhat [^\n]*\n|\n\n(?=All)", output)
     assert "the API is down: it answers 503" in progress
     assert "the API is down: it refuses connections" in progress
-    assert "gate shut (outage" in progress
+    assert "circuit breaker open (outage" in progress
     assert "\x1b" not in output
     assert re.search(r"^  events +300 of \d+ carts and \d+ orders$", facts, re.MULTILINE)
     assert re.search(r"^  saved by collapsing +[1-9]\d?% ", facts, re.MULTILINE)

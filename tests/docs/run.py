@@ -102,9 +102,8 @@ def _clear(bootstrap: str) -> None:
         if found := topics():
             admin.delete_topics(found)
     wait_until(lambda: not topics(), "no topic of the page", 20)
-    groups = [f"{GROUP}{suffix}" for suffix in ("", "-redrive")]
-    wait_until(lambda: all(group_state(bootstrap, name) in {"Empty", "Dead"} for name in groups), "empty groups", 40)
-    ask(bootstrap, lambda admin: admin.delete_groups(groups))
+    wait_until(lambda: group_state(bootstrap, GROUP) in {"Empty", "Dead"}, "an empty group", 40)
+    ask(bootstrap, lambda admin: admin.delete_groups([GROUP]))
 
 
 def main() -> int:

@@ -97,12 +97,12 @@ def test_a_replay_alongside(s: Stage) -> None:
 
 
 def test_dead_letters(s: Stage, topic: TopicFactory) -> None:
-    post = Post(s.bootstrap, s.topic, topic(), s.group)
+    post = Post(s.bootstrap, s.topic, topic(), s.group, s.api)
     post.reject(post.write([cart("1")]))
     produce(post.bootstrap, post.letters, [post.write([cart("2")])[0]])
 
     listed = post.dlq("list", "--json").json_lines
-    shown = post.dlq("show", "--json", f"{post.letters}-0-0").json
+    shown = post.dlq("show", "--json", f"{post.letters}:0:0").json
 
     check_keys("`dlq list`", listed)
     check_keys("`dlq show`", shown)

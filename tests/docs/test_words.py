@@ -100,14 +100,14 @@ _HISTOGRAM = ("_bucket", "_count", "_sum")
 
 
 def test_the_readme_says_what_it_must() -> None:
-    """What it is; the two commands; the data's way as a picture; a real cluster; where to read on."""
+    """What it is; the two commands; the data flow as a picture; a real cluster; where to read on."""
     title, what, *_ = re.split(r"\n\n", _README)
     headings = re.findall(r"^## (.*)$", _README, re.MULTILINE)
 
     assert title == "# Optico worker"
     assert len(what.splitlines()) <= 3
     assert _README.index("make demo") < _README.index("make test") < _README.index("```mermaid")
-    assert headings == ["The data's way", "Run it against a real cluster", "Where to read on"]
+    assert headings == ["Data flow", "Run it against a real cluster", "Where to read on"]
 
 
 def test_the_architecture_starts_with_debugging() -> None:

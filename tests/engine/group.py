@@ -9,7 +9,7 @@ from hypothesis.stateful import rule
 from tests.core.world import LATEST_LANDING, SESSION_TIMEOUT, TIMED_OUT
 from tests.engine.work import Work
 from tests.engine.world import PARTITIONS, Process, Seat
-from worker.core.ownership import Partition
+from worker.core.state import Partition
 
 LANDINGS = st.sampled_from([None, 0.05, 1.5, LATEST_LANDING])
 
@@ -165,8 +165,8 @@ class Group(Work):
                 self._answer(process, flight)
         offsets = rebalancer.committable(going)
         if offsets:
-            unclear = rebalancer.unclear(going)
-            rebalancer.committed(offsets, unclear, member.commit_last(offsets, unclear))
+            ambiguous = rebalancer.ambiguous(going)
+            rebalancer.committed(offsets, ambiguous, member.commit_last(offsets, ambiguous))
         if not self.world.eager:
             rebalancer.release(going, "revoked")
             for partition in going:

@@ -1,8 +1,8 @@
 """The engine as a state machine: two workers of one group in one thread, among a broker, an API and clocks of its own.
 
-The numbers are those of the invariants in docs/delivery.md. What tests/core/machine.py does with the outbox alone is
-done here with all that stands around it: partitions move between processes, which crash, return at once, are cut off
-and thrown out, while commits are answered late and requests land late.
+The numbers are those of the invariants in docs/delivery.md. tests/core/machine.py drives the delivery queue alone;
+this machine drives everything around it too. Partitions move between processes, and processes crash, return at once,
+are cut off and thrown out, while commits are answered late and requests are applied late.
 """
 
 import sys
@@ -36,9 +36,9 @@ from tests.engine.world import (
 from worker.adapters.health import _page
 from worker.adapters.metrics import PREFIX
 from worker.core.calls import LINK_LASTS
+from worker.core.delivery_config import OVERHEAD, DeliveryConfig
 from worker.core.event import Entity
-from worker.core.ownership import Partition
-from worker.core.rules import OVERHEAD, Rules
+from worker.core.state import Partition
 
 DRAIN_TIMEOUT = 25.0
 TALLY = Tally()
@@ -63,7 +63,7 @@ class EngineMachine(Group):
     )
     def start(self, dead_letters: bool, eager: bool, max_attempts: int, bounds: tuple[int, int], rate: float) -> None:
         TALLY.examples += 1
-        self.rules_of_box = Rules(
+        self.rules_of_box = DeliveryConfig(
             lambda tries: min(2.0**tries, 30.0),
             max_pending=bounds[0],
             max_pending_bytes=bounds[1],
@@ -157,7 +157,7 @@ class EngineMachine(Group):
             self.send(3.0, None)
             for _, process in self.alive():
                 for flight in list(process.flights):
-                    self._answer(process, flight, FAILURES[of_probes if flight.delivery.probe else failure])
+                    self._answer(process, flight, FAILURES[of_probes if flight.attempt.probe else failure])
 
     def mass_rejection(self, rounds: int) -> None:
         """The API rejects everything for a while, whatever it is."""
@@ -256,9 +256,9 @@ class EngineMachine(Group):
         outcome = None if lands_after is None else TIMED_OUT
         until = self.world.now + DRAIN_TIMEOUT
         process.draining, process.last_start = True, until - DEADLINE
-        with process.queue.outbox() as outbox:
-            outbox.drain(self.world.now, process.last_start)
-        while self.world.now < until and not process.outbox.drained(self.world.now):
+        with process.queue.locked() as deliveries:
+            deliveries.drain(self.world.now, process.last_start)
+        while self.world.now < until and not process.deliveries.drained(self.world.now):
             self._turn(process, draining=True)
             self._take(seat)
             for flight in list(process.flights):
@@ -267,8 +267,8 @@ class EngineMachine(Group):
             process.write_letters()
             self.wait(1.0, LATEST_LANDING)
         process.commits.now(process.consumer, 5.0)
-        with process.queue.outbox() as outbox:
-            outbox.release(list(outbox.owned), "shutdown", self.world.now)
+        with process.queue.locked() as deliveries:
+            deliveries.release(list(deliveries.owned), "shutdown", self.world.now)
         self._check_accounts(process)
         process.queue.close()
         process.send()
@@ -364,13 +364,15 @@ class EngineMachine(Group):
             self._deliver_all()
             if self._settled(nature):
                 return
-            wakes = [process.outbox.wake_at(self.world.now) or float("inf") for _, process in self.alive()]
+            wakes = [process.deliveries.wake_at(self.world.now) or float("inf") for _, process in self.alive()]
             self.wait(min(max(min(wakes) - self.world.now, 0.01), 10.0), None)
-        raise AssertionError(f"2, 5, 9: never at rest: {[process.outbox for _, process in self.alive()]}")
+        raise AssertionError(f"2, 5, 9: never at rest: {[process.deliveries for _, process in self.alive()]}")
 
     def _settled(self, nature: str) -> bool:
         """But for records that only wait until their link was sent by another one."""
-        owners = {partition: owner for _, process in self.alive() for partition, owner in process.outbox.owned.items()}
+        owners = {
+            partition: owner for _, process in self.alive() for partition, owner in process.deliveries.owned.items()
+        }
         waits = {partition: uncarried(owner) for partition, owner in owners.items()}
         left = [
             log.entries[min(waits.get(partition, ()), default=log.committed)]

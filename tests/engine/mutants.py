@@ -9,12 +9,12 @@ import structlog
 
 from worker.core.batch import Batch, collapse
 from worker.core.calls import Link
+from worker.core.delivery_queue import DeliveryQueue
 from worker.core.event import Event, Invalid, Skipped
-from worker.core.lane import Delivery
 from worker.core.letters import Letter
-from worker.core.outbox import Outbox
 from worker.core.outcome import Outcome
-from worker.core.ownership import Ownerships, Partition
+from worker.core.owned_partitions import OwnedPartitions
+from worker.core.state import Attempt, Partition
 from worker.engine import intake
 from worker.engine.commits import Commits
 from worker.engine.intake import Intake
@@ -28,19 +28,26 @@ Plant = tuple[Any, str, Callable[..., Any] | property]
 
 _answered, _tick, _now = Commits._answered, Commits.tick, Commits.now
 _turn, _take_in, _pause, _advance = Intake.turn, Intake._take_in, Intake._pause, Intake._advance
-_send, _letters_written, _skip, _moved = Sender._send, SharedQueue.letters_written, Outbox.skip, Outbox.advance
+_send, _letters_written, _skip, _moved = (
+    Sender._send,
+    SharedQueue.letters_written,
+    DeliveryQueue.skip,
+    DeliveryQueue.advance,
+)
 _sender_turn = Sender._turn
 
 
 def _believed_late(self: Commits, offsets: Mapping[Partition, int], _: int, error: Exception | None) -> None:
-    _answered(self, offsets, self.queue._outbox.handovers, error)
+    _answered(self, offsets, self.queue._deliveries.handovers, error)
 
 
 def _positions_committed(self: Commits, consumer: Consumer, now: float) -> None:
-    def positions(outbox: Outbox) -> dict[Partition, int]:
-        return {partition: owner.position for partition, owner in outbox.owned.items() if owner.position is not None}
+    def positions(deliveries: DeliveryQueue) -> dict[Partition, int]:
+        return {
+            partition: owner.position for partition, owner in deliveries.owned.items() if owner.position is not None
+        }
 
-    with patch.object(Outbox, "committable", positions):
+    with patch.object(DeliveryQueue, "committable", positions):
         _tick(self, consumer, now)
 
 
@@ -49,7 +56,7 @@ def _nothing_unclear(*_: object) -> set[Partition]:
 
 
 def _stopped_without_note(self: Commits, consumer: Consumer, timeout: float) -> UnavailableError | None:
-    with patch.object(Outbox, "unclear", _nothing_unclear):
+    with patch.object(DeliveryQueue, "ambiguous", _nothing_unclear):
         return _now(self, consumer, timeout)
 
 
@@ -62,15 +69,15 @@ def _never_released(_: Rebalancer, __: Iterable[Partition], ___: str) -> None:
 
 
 def _last_commit_taken_for_granted(
-    self: Rebalancer, offsets: Mapping[Partition, int], unclear: Collection[Partition], error: Exception | None
+    self: Rebalancer, offsets: Mapping[Partition, int], ambiguous: Collection[Partition], error: Exception | None
 ) -> None:
     self._commit_counted(error)
-    with self._queue.outbox() as outbox:
-        outbox.committed(offsets, self._queue.clock())
-    del unclear
+    with self._queue.locked() as deliveries:
+        deliveries.committed(offsets, self._queue.clock())
+    del ambiguous
 
 
-def _never_doubted(_: Outbox, __: Iterable[Partition]) -> None:
+def _never_doubted(_: DeliveryQueue, __: Iterable[Partition]) -> None:
     return None
 
 
@@ -91,8 +98,8 @@ def _never_paused(self: Intake, consumer: Consumer, *, draining: bool) -> None:
 def _first_of_a_batch_twice(self: Intake, partition: Partition, records: list[Record]) -> None:
     _take_in(self, partition, records)
     if len(records) > 2:
-        with self.queue.outbox() as outbox:
-            outbox.overtaken(partition, "cart", 1)
+        with self.queue.locked() as deliveries:
+            deliveries.overtaken(partition, "cart", 1)
 
 
 def _positions_of_what_has_records_only(self: Intake, consumer: Consumer) -> None:
@@ -100,27 +107,27 @@ def _positions_of_what_has_records_only(self: Intake, consumer: Consumer) -> Non
         _advance(self, consumer)
 
 
-def _moved_without_a_mark(self: Outbox, partition: Partition, position: int, now: float) -> int | None:
-    with patch.object(Ownerships, "touch", lambda *_: None):
+def _moved_without_a_mark(self: DeliveryQueue, partition: Partition, position: int, now: float) -> int | None:
+    with patch.object(OwnedPartitions, "touch", lambda *_: None):
         return _moved(self, partition, position, now)
 
 
 def _lease_for_ever(self: Intake, _: float, __: float) -> None:
-    with self.queue.outbox() as outbox:
-        outbox.lease_until = float("inf")
+    with self.queue.locked() as deliveries:
+        deliveries.lease_until = float("inf")
 
 
-def _refused_forgotten(_: Intake, outbox: Outbox, partition: Partition, record: Record, *__: object) -> None:
-    outbox.skip(partition, record.offset, Skipped("tombstone"), 0.0)
+def _refused_forgotten(_: Intake, deliveries: DeliveryQueue, partition: Partition, record: Record, *__: object) -> None:
+    deliveries.skip(partition, record.offset, Skipped("tombstone"), 0.0)
 
 
-def _emptied_forgotten(self: Outbox, partition: Partition, offset: int, skipped: Skipped, now: float) -> bool:
+def _emptied_forgotten(self: DeliveryQueue, partition: Partition, offset: int, skipped: Skipped, now: float) -> bool:
     return _skip(self, partition, offset, Skipped(skipped.reason, skipped.kind), now)
 
 
-async def _key_logged(self: Sender, delivery: Delivery) -> Outcome:
+async def _key_logged(self: Sender, attempt: Attempt) -> Outcome:
     structlog.get_logger().debug("a request", key=self.key.value)
-    return await _send(self, delivery)
+    return await _send(self, attempt)
 
 
 def _wake_up_lost(_: SharedQueue) -> None:
@@ -153,19 +160,19 @@ MUTANTS: Final[dict[str, Plant]] = {
     "engine-1-late-answer-believed": (Commits, "_answered", _believed_late),
     "engine-1-position-committed": (Commits, "tick", _positions_committed),
     "engine-1-refused-forgotten": (Intake, "_refuse", _refused_forgotten),
-    "engine-2-moved-without-a-note": (Rebalancer, "unclear", _nothing_unclear),
+    "engine-2-moved-without-a-note": (Rebalancer, "ambiguous", _nothing_unclear),
     "engine-2-stopped-without-a-note": (Commits, "now", _stopped_without_note),
     "engine-2-last-commit-taken-for-granted": (Rebalancer, "committed", _last_commit_taken_for_granted),
-    "engine-2-last-commit-not-doubted": (Outbox, "doubt", _never_doubted),
-    "engine-2-emptied-cart-forgotten": (Outbox, "skip", _emptied_forgotten),
-    "engine-2-nothing-inherited": (Rebalancer, "inherit", _nothing_inherited),
+    "engine-2-last-commit-not-doubted": (DeliveryQueue, "doubt", _never_doubted),
+    "engine-2-emptied-cart-forgotten": (DeliveryQueue, "skip", _emptied_forgotten),
+    "engine-2-nothing-inherited": (Rebalancer, "found_dirty", _nothing_inherited),
     "engine-2-sent-without-a-lease": (Intake, "_renew", _lease_for_ever),
     "engine-3-never-released": (Rebalancer, "release", _never_released),
     "engine-3-never-suspended": (Rebalancer, "suspend", _never_suspended),
     "engine-4-never-paused": (Intake, "_pause", _never_paused),
     "engine-4-taken-in-while-draining": (Intake, "turn", _taken_in_while_draining),
     "engine-5-moves-without-a-record-ignored": (Intake, "_advance", _positions_of_what_has_records_only),
-    "engine-5-moved-without-a-mark": (Outbox, "advance", _moved_without_a_mark),
+    "engine-5-moved-without-a-mark": (DeliveryQueue, "advance", _moved_without_a_mark),
     "engine-6-counted-twice": (Intake, "_take_in", _first_of_a_batch_twice),
     "engine-7-failed-letter-settled": (SharedQueue, "letters_written", _failed_letters_settled),
     "engine-loop-wake-up-lost": (SharedQueue, "_wake_sender", _wake_up_lost),

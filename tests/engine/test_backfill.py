@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.engine.test_hot_path import Kept
-from worker.core.ownership import Partition
+from worker.core.state import Partition
 from worker.engine.backfill import Backfill
 from worker.ports import LogEnd
 

@@ -12,15 +12,15 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.formats.events import cart, product, value
-from worker.core.outbox import Outbox
+from worker.core.delivery_config import DeliveryConfig
+from worker.core.delivery_queue import DeliveryQueue
 from worker.core.outcome import DELIVERED, Outcome
-from worker.core.ownership import Partition
-from worker.core.rules import Rules
+from worker.core.state import Partition
 from worker.engine.commits import Commits
 from worker.engine.intake import Intake
+from worker.engine.poll_status import PollStatus
 from worker.engine.sender import Sender, encoder
 from worker.engine.shared_queue import SharedQueue
-from worker.engine.view import View
 from worker.formats import ReadConfig, read
 from worker.ports import LogEnd, Membership
 
@@ -87,15 +87,17 @@ def records(ids: int, products: int = 2) -> list[Kept]:
 
 
 def ready() -> tuple[SharedQueue, Intake, Sender]:
-    queue = SharedQueue(Outbox(Rules(lambda _: 1.0, window=0.0, max_pending=50_000, dead_letters=False)))
-    view = View(beat_at=0.0)
+    queue = SharedQueue(
+        DeliveryQueue(DeliveryConfig(lambda _: 1.0, window=0.0, max_pending=50_000, dead_letters=False))
+    )
+    view = PollStatus(heartbeat_at=0.0)
     never: Any = lambda *_, **__: pytest.fail("nothing is to be warned of")  # noqa: E731
     intake = Intake(queue, view, Commits(queue, view), read, ReadConfig(), 0.0, never, never)
-    with queue.outbox() as outbox:
-        outbox.assign([PARTITION], queue.clock())
-        outbox.advance(PARTITION, 0, queue.clock())
-        outbox.committed({PARTITION: 0}, queue.clock())
-        outbox.set_end(PARTITION, 0, queue.clock())
+    with queue.locked() as deliveries:
+        deliveries.assign([PARTITION], queue.clock())
+        deliveries.advance(PARTITION, 0, queue.clock())
+        deliveries.committed({PARTITION: 0}, queue.clock())
+        deliveries.set_end(PARTITION, 0, queue.clock())
     return queue, intake, Sender(queue, Accepts(), Key(), encoder(ReadConfig()), Accepts(), never, CONCURRENCY)
 
 
@@ -104,9 +106,9 @@ def test_calls_for_an_event(ids: int, bound: int) -> None:
     batch = records(ids)
     queue, intake, _ = ready()
     counted = calls(lambda: intake._take_in(PARTITION, batch)) / EVENTS
-    with queue.outbox() as outbox:
-        assert outbox.counts.consumed.total() == EVENTS
-        assert outbox.pending == ids
+    with queue.locked() as deliveries:
+        assert deliveries.counts.consumed.total() == EVENTS
+        assert deliveries.pending == ids
     assert counted < bound, counted
 
 
@@ -120,8 +122,8 @@ def test_an_event_costs_the_same_in_small_batches_of_distinct_ids() -> None:
 
     counted = calls(one_by_one) / EVENTS
     assert counted < 106, counted
-    with queue.outbox() as outbox:
-        assert outbox.pending == EVENTS
+    with queue.locked() as deliveries:
+        assert deliveries.pending == EVENTS
 
 
 @pytest.mark.parametrize(("products", "bound"), [(2, 160), (50, 900)])
@@ -139,8 +141,8 @@ def test_calls_for_a_request(products: int, bound: int) -> None:
 
     sender.measure.delivered = count  # type: ignore[method-assign, assignment]
     counted = calls(sender.run) / EVENTS
-    with queue.outbox() as outbox:
-        assert outbox.counts.delivered.total() == EVENTS
+    with queue.locked() as deliveries:
+        assert deliveries.counts.delivered.total() == EVENTS
     assert counted < bound, counted
 
 
@@ -192,26 +194,26 @@ def turns_of_an_idle_worker(partitions: int) -> tuple[int, int]:
     """Calls of a turn in which nothing comes, and of one in which an event does."""
     now = [1000.0]
     queue = SharedQueue(
-        Outbox(Rules(lambda _: 1.0, window=0.0, max_pending=50_000, dead_letters=False)), lambda: now[0]
+        DeliveryQueue(DeliveryConfig(lambda _: 1.0, window=0.0, max_pending=50_000, dead_letters=False)), lambda: now[0]
     )
-    view = View(beat_at=0.0)
+    view = PollStatus(heartbeat_at=0.0)
     never: Any = lambda *_, **__: pytest.fail("nothing is to be warned of")  # noqa: E731
     intake = Intake(queue, view, Commits(queue, view), read, ReadConfig(), 0.0, never, never)
     member: Any = Idle(partitions)
-    with queue.outbox() as outbox:
-        outbox.assign(member.positions, now[0])
+    with queue.locked() as deliveries:
+        deliveries.assign(member.positions, now[0])
     for _ in range(3):  # positions, ends and markers become known
         intake.turn(member)
         now[0] += 2.0
     intake.turn(member)
-    with queue.outbox() as outbox:
-        assert not outbox.committable()
-        assert len(outbox.owned) == len(view.ends) == partitions
+    with queue.locked() as deliveries:
+        assert not deliveries.committable()
+        assert len(deliveries.owned) == len(view.ends) == partitions
     idle = calls(lambda: intake.turn(member))
     member.batches = {Partition("carts", partitions - 1): records(1)[:1]}
     busy = calls(lambda: intake.turn(member))
-    with queue.outbox() as outbox:
-        assert outbox.counts.consumed.total() == outbox.pending == 1
+    with queue.locked() as deliveries:
+        assert deliveries.counts.consumed.total() == deliveries.pending == 1
     return idle, busy
 
 

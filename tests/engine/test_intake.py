@@ -1,4 +1,4 @@
-"""The intake: what a poll hands out comes into the outbox."""
+"""The intake: what a poll hands out comes into the delivery queue."""
 
 import logging
 from collections.abc import Iterable, Iterator
@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from tests.engine.test_hot_path import PARTITION, Idle, Kept, ready
 from tests.formats.events import cart, value
-from worker.core.ownership import Partition
+from worker.core.state import Partition
 from worker.ports import LogEnd, TooLarge
 
 
@@ -24,9 +24,9 @@ def test_a_log_that_went_back_is_cut_where_the_batch_starts_also_if_its_start_is
         intake._take_in(PARTITION, batch(1, "d", "d"))
         intake._take_in(PARTITION, batch(3, "e"))
     assert [(line["partition"], line["position"], line["released_events"]) for line in lines] == [("carts-0", 1, 2)]
-    with queue.outbox() as outbox:
-        assert outbox.counts.released == {"lost": 2}
-        assert list(outbox.owned[PARTITION].unsettled) == [0, 2, 3]
+    with queue.locked() as deliveries:
+        assert deliveries.counts.released == {"lost": 2}
+        assert list(deliveries.owned[PARTITION].unsettled) == [0, 2, 3]
 
 
 def test_at_debug_a_line_says_what_became_of_each_record() -> None:
@@ -45,8 +45,8 @@ def test_nobody_waits_for_the_queue_while_a_rejection_is_logged() -> None:
     pending = []
 
     def log(*_: object) -> None:
-        with queue.outbox(patience=1.0) as outbox:
-            pending.append(outbox.pending)
+        with queue.locked(patience=1.0) as deliveries:
+            pending.append(deliveries.pending)
 
     intake.rejected = log
     intake._take_in(PARTITION, [*batch(0, "a"), Kept(1, b"", b"cart:b"), *batch(2, "c")])
@@ -117,8 +117,8 @@ def test_an_end_that_stays_unknown_is_asked_for_once_a_second_and_a_new_partitio
     queue.clock = lambda: member.now
     for turn in range(101):
         if turn == 50:
-            with queue.outbox() as outbox:
-                outbox.assign(member.positions, member.now)
+            with queue.locked() as deliveries:
+                deliveries.assign(member.positions, member.now)
         intake.turn(member)
         member.now += 0.2
     asked = [round(at - 1000.0, 1) for at in member.asked_at]

@@ -1,4 +1,4 @@
-"""What a rebalance leaves the outbox with."""
+"""What a rebalance leaves the delivery queue with."""
 
 from tests.engine.test_sending_loop import PARTITION, a_queue, add
 from worker.engine.rebalance import Rebalancer
@@ -11,11 +11,11 @@ def test_after_a_last_commit_of_which_nothing_was_heard_the_note_is_written_agai
     rebalancer.suspend([PARTITION])
     offsets = rebalancer.committable([PARTITION])
     assert offsets == {PARTITION: 0}
-    rebalancer.committed(offsets, rebalancer.unclear([PARTITION]), TimeoutError("no answer"))
+    rebalancer.committed(offsets, rebalancer.ambiguous([PARTITION]), TimeoutError("no answer"))
     rebalancer.assign([PARTITION], all_of_them=True)
     add(queue, 0, "a")
-    with queue.outbox() as outbox:
-        assert outbox.unnoted()
-        assert outbox.take(queue.clock()) is None
-        outbox.committed(outbox.committable(), queue.clock())
-        assert outbox.take(queue.clock()) is not None
+    with queue.locked() as deliveries:
+        assert deliveries.awaits_dirty_marker()
+        assert deliveries.take(queue.clock()) is None
+        deliveries.committed(deliveries.committable(), queue.clock())
+        assert deliveries.take(queue.clock()) is not None

@@ -22,7 +22,7 @@ NO_FILES = connection_failed("Too many open files", written=False)
 
 @dataclass
 class Said:
-    """An outbox, and all that is said of what happens to its requests."""
+    """An delivery queue, and all that is said of what happens to its requests."""
 
     key_file: bool = False
     dead_letters: bool = False
@@ -39,12 +39,12 @@ class Said:
 
     def next(self, outcome: Outcome) -> Entity:
         """The next request, whosever it is, ends so."""
-        delivery = self.made.next()
-        settled = self.made.settle(delivery, outcome)
+        attempt = self.made.next()
+        settled = self.made.settle(attempt, outcome)
         with capture_logs() as lines:
-            self.reporter.request(delivery, outcome, settled)
+            self.reporter.request(attempt, outcome, settled)
         self.lines += [dict(line) for line in lines]
-        return delivery.entity
+        return attempt.entity
 
     def send(self, entity: Entity, outcome: Outcome) -> None:
         self.made.add(entity)

@@ -8,9 +8,9 @@ import pytest
 from tests.core.support import SERVER_ERROR, A, B, box
 from tests.engine.loop import Aside, SimulatedLoop
 from tests.engine.test_hot_path import Accepts, Key
-from worker.core.lane import Delivery
 from worker.core.letters import Letter
 from worker.core.outcome import DELIVERED, Outcome
+from worker.core.state import Attempt
 from worker.engine.dead_letter_writer import DeadLetterWriter
 from worker.engine.reporting import FAILS_OFTEN
 from worker.engine.sender import Sender
@@ -24,10 +24,10 @@ class Poisoned:
 
     failures: int = 0
     warned: list[dict[str, Any]] = field(default_factory=list)
-    _sent: Delivery | None = None
+    _sent: Attempt | None = None
 
-    def encode(self, delivery: Delivery, _: str) -> Form:
-        self._sent = delivery
+    def encode(self, attempt: Attempt, _: str) -> Form:
+        self._sent = attempt
         return Form("/api/customer-cart", b"a form")
 
     async def post(self, path: str, body: bytes) -> Outcome:
@@ -47,10 +47,10 @@ def sent(failures: int, *, dead_letters: bool) -> list[dict[str, Any]]:
     made, api = box(dead_letters=dead_letters), Poisoned()
     made.add(A)
     loop = SimulatedLoop(lambda: made.now)
-    queue = SharedQueue(made.outbox, lambda: made.now)
+    queue = SharedQueue(made.deliveries, lambda: made.now)
     sender = Sender(queue, api, Key(), api.encode, Accepts(), api.warn, 1)
     sender.start(cast(Any, loop), Aside())
-    while api.failures < failures and made.outbox.pending:
+    while api.failures < failures and made.deliveries.pending:
         before = api.failures
         made.pass_time(1.0)
         loop.turn()
@@ -78,7 +78,7 @@ def test_letters_that_are_handed_out_before_the_loop_hears_of_the_last_ones_are_
     made = box(dead_letters=True)
     written: list[Letter] = []
     loop = SimulatedLoop(lambda: made.now, holds=lambda _: True)
-    queue = SharedQueue(made.outbox, lambda: made.now, letters_at_once=1)
+    queue = SharedQueue(made.deliveries, lambda: made.now, letters_at_once=1)
     writer = DeadLetterWriter(queue, cast(Any, Takes(written)))
     sender = Sender(queue, Poisoned(), Key(), Poisoned().encode, Accepts(), Poisoned().warn, 1, writer)
     sender.start(cast(Any, loop), Aside())

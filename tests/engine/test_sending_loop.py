@@ -12,14 +12,13 @@ import pytest
 
 from tests.brokers.tools import wait_until
 from tests.engine.test_hot_path import Accepts, Key
+from worker.core.delivery_config import DeliveryConfig
+from worker.core.delivery_queue import DeliveryQueue
 from worker.core.event import Entity
-from worker.core.lane import Delivery
 from worker.core.large import LARGE
 from worker.core.letters import Letter
-from worker.core.outbox import Outbox
 from worker.core.outcome import DELIVERED, Outcome, Result
-from worker.core.ownership import Partition
-from worker.core.rules import Rules
+from worker.core.state import Attempt, Partition
 from worker.engine.dead_letter_writer import DeadLetterWriter
 from worker.engine.sender import Sender
 from worker.engine.shared_queue import SharedQueue
@@ -32,19 +31,19 @@ FAILED = Outcome(Result.RETRYABLE, "http_5xx")
 
 
 def a_queue(window: float = 0.0, delay: float = 0.05, *, letters: bool = False) -> SharedQueue:
-    rules = Rules(lambda _: delay, window=window, dead_letters=letters)
-    queue = SharedQueue(Outbox(rules), letters_at_once=2 if letters else 0)
-    with queue.outbox() as outbox:
-        outbox.assign([PARTITION], queue.clock())
-        outbox.advance(PARTITION, 0, queue.clock())
-        outbox.committed({PARTITION: 0}, queue.clock())
-        outbox.set_end(PARTITION, 0, queue.clock())
+    rules = DeliveryConfig(lambda _: delay, window=window, dead_letters=letters)
+    queue = SharedQueue(DeliveryQueue(rules), letters_at_once=2 if letters else 0)
+    with queue.locked() as deliveries:
+        deliveries.assign([PARTITION], queue.clock())
+        deliveries.advance(PARTITION, 0, queue.clock())
+        deliveries.committed({PARTITION: 0}, queue.clock())
+        deliveries.set_end(PARTITION, 0, queue.clock())
     return queue
 
 
 def add(queue: SharedQueue, offset: int, id_: str, size: int = 1) -> None:
-    with queue.outbox() as outbox:
-        outbox.add(PARTITION, offset, Entity("cart", id_), None, size=size, occurred_at=0.0, now=queue.clock())
+    with queue.locked() as deliveries:
+        deliveries.add(PARTITION, offset, Entity("cart", id_), None, size=size, occurred_at=0.0, now=queue.clock())
 
 
 @dataclass
@@ -69,8 +68,8 @@ class Api:
         self.closed = True
 
 
-def by_id(delivery: Delivery, _: str) -> Form:
-    return Form("/api/customer-cart", delivery.entity.id.encode())
+def by_id(attempt: Attempt, _: str) -> Form:
+    return Form("/api/customer-cart", attempt.entity.id.encode())
 
 
 @contextmanager
@@ -79,7 +78,7 @@ def sending(
     api: Api,
     *,
     concurrency: int = 8,
-    encode: Callable[[Delivery, str], Form] = by_id,
+    encode: Callable[[Attempt, str], Form] = by_id,
     patience: float = 5.0,
     letters: DeadLetterWriter | None = None,
 ) -> Iterator[list[BaseException]]:
@@ -123,9 +122,9 @@ def test_no_more_are_in_flight_than_may_be_and_each_answer_makes_room() -> None:
 
         def done() -> bool:
             nonlocal most
-            with queue.outbox() as outbox:
-                most = max(most, outbox.in_flight)
-                return not outbox.pending
+            with queue.locked() as deliveries:
+                most = max(most, deliveries.in_flight)
+                return not deliveries.pending
 
         wait_until(done, "all events")
     assert most == 3
@@ -166,11 +165,11 @@ def test_a_large_body_does_not_hold_the_loop() -> None:
     """It is encoded aside. Meanwhile others are sent."""
     encoding, go_on = threading.Event(), threading.Event()
 
-    def encode(delivery: Delivery, key: str) -> Form:
-        if delivery.event.size > LARGE:
+    def encode(attempt: Attempt, key: str) -> Form:
+        if attempt.event.size > LARGE:
             encoding.set()
             assert go_on.wait(60)
-        return by_id(delivery, key)
+        return by_id(attempt, key)
 
     queue, api = a_queue(), Api()
     with sending(queue, api, encode=encode):
@@ -184,7 +183,7 @@ def test_a_large_body_does_not_hold_the_loop() -> None:
 
 @pytest.mark.parametrize("error", [MemoryError(), SystemExit(3), KeyboardInterrupt()])
 def test_a_task_does_not_die_in_silence(error: BaseException) -> None:
-    def encode(_: Delivery, __: str) -> Form:
+    def encode(_: Attempt, __: str) -> Form:
         raise error
 
     queue = a_queue()
@@ -229,15 +228,15 @@ def test_a_callback_does_not_die_in_silence() -> None:
 def test_want_of_memory_is_not_the_event_s_fault() -> None:
     """It is not rejected: the process ends, and the event is read again by whoever starts next."""
 
-    def encode_too_much(_: Delivery, __: str) -> Form:
+    def encode_too_much(_: Attempt, __: str) -> Form:
         raise MemoryError
 
     queue = a_queue()
     with sending(queue, Api(), encode=encode_too_much) as died:
         add(queue, 0, "a")
         wait_until(lambda: died, "the end of the loop")
-    with queue.outbox() as outbox:
-        assert (outbox.unsettled, len(outbox.letters)) == (1, 0)
+    with queue.locked() as deliveries:
+        assert (deliveries.unsettled, len(deliveries.letters)) == (1, 0)
 
 
 def test_what_breaks_in_a_turn_ends_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -246,7 +245,7 @@ def test_what_breaks_in_a_turn_ends_the_loop(monkeypatch: pytest.MonkeyPatch) ->
 
     queue = a_queue()
     with sending(queue, Api()) as died:
-        monkeypatch.setattr(Outbox, "take", broken)
+        monkeypatch.setattr(DeliveryQueue, "take", broken)
         add(queue, 0, "a")
         wait_until(lambda: died, "the end of the loop")
     assert str(died[0]) == "planted"
@@ -264,10 +263,10 @@ def test_a_loop_that_has_failed_starts_nothing_more() -> None:
                 await asyncio.sleep(0)  # the loop does whatever it has been told to
             await super().close()
 
-    def encode(delivery: Delivery, key: str) -> Form:
-        if delivery.entity.id == "a":
+    def encode(attempt: Attempt, key: str) -> Form:
+        if attempt.entity.id == "a":
             raise MemoryError
-        return by_id(delivery, key)
+        return by_id(attempt, key)
 
     queue, api = a_queue(), SlowToClose()
     with sending(queue, api, encode=encode) as died:
@@ -286,8 +285,8 @@ def test_closing_awaits_what_is_in_flight() -> None:
         add(queue, 0, "a")
         add(queue, 1, "b")
         wait_until(lambda: len(api.posted) == 2, "the requests")
-    with queue.outbox() as outbox:
-        assert outbox.counts.delivered.total() == 2
+    with queue.locked() as deliveries:
+        assert deliveries.counts.delivered.total() == 2
 
 
 def test_closing_does_not_await_for_ever_what_never_comes_back() -> None:
@@ -295,8 +294,8 @@ def test_closing_does_not_await_for_ever_what_never_comes_back() -> None:
     with sending(queue, api, patience=0.1):
         add(queue, 0, "a")
         wait_until(lambda: api.posted, "the request")
-    with queue.outbox() as outbox:
-        assert outbox.unsettled == 1
+    with queue.locked() as deliveries:
+        assert deliveries.unsettled == 1
 
 
 def test_the_loop_is_seen_to_turn() -> None:
@@ -337,10 +336,10 @@ def test_dead_letters_are_written_off_the_loop_and_again_when_that_failed() -> N
 
 
 def _pending(queue: SharedQueue) -> int:
-    with queue.outbox() as outbox:
-        return outbox.pending
+    with queue.locked() as deliveries:
+        return deliveries.pending
 
 
 def _pending_only(queue: SharedQueue) -> bool:
-    with queue.outbox() as outbox:
-        return outbox.pending == 1 and not outbox.in_flight
+    with queue.locked() as deliveries:
+        return deliveries.pending == 1 and not deliveries.in_flight

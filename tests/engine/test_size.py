@@ -28,8 +28,8 @@ def taken_in(headers: Headers) -> tuple[int, int]:
         held, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    with queue.outbox() as outbox:
-        return outbox.pending_bytes, held
+    with queue.locked() as deliveries:
+        return deliveries.pending_bytes, held
 
 
 def record(number: int, headers: Headers) -> Kept:

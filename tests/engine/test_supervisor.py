@@ -11,9 +11,9 @@ from tests.core.support import box
 from tests.engine.test_sending_loop import a_queue, add
 from worker.engine import shared_queue
 from worker.engine import supervisor as supervisor_module
+from worker.engine.poll_status import PollStatus
 from worker.engine.shared_queue import SharedQueue
 from worker.engine.supervisor import Supervisor
-from worker.engine.view import View
 from worker.ports import Membership
 
 
@@ -34,7 +34,7 @@ def clock() -> Clock:
 def supervisor(clock: Clock) -> Supervisor:
     queue = a_queue()
     queue.clock = clock
-    return Supervisor(queue, View(beat_at=clock.now), request_timeout=5.0, rebalance_timeout=60.0)
+    return Supervisor(queue, PollStatus(heartbeat_at=clock.now), request_timeout=5.0, rebalance_timeout=60.0)
 
 
 def test_a_thread_that_dies_fails_the_worker_and_says_which(supervisor: Supervisor) -> None:
@@ -76,8 +76,8 @@ def test_threads_that_stay_are_named(supervisor: Supervisor) -> None:
 def test_letters_that_do_not_come_back_are_a_failure(clock: Clock) -> None:
     made = box(dead_letters=True)
     made.refuse()
-    queue = SharedQueue(made.outbox, clock, letters_at_once=10)
-    supervisor = Supervisor(queue, View(beat_at=float("inf")), request_timeout=5.0, rebalance_timeout=60.0)
+    queue = SharedQueue(made.deliveries, clock, letters_at_once=10)
+    supervisor = Supervisor(queue, PollStatus(heartbeat_at=float("inf")), request_timeout=5.0, rebalance_timeout=60.0)
     letters = queue.turn([], concurrency=1).letters
     assert letters
     clock.now += supervisor_module.LETTERS_OVERDUE + 1
@@ -99,7 +99,7 @@ def test_a_poll_loop_that_stands_still_is_a_failure(supervisor: Supervisor, cloc
 def test_a_sending_loop_that_is_stuck_is_a_failure(supervisor: Supervisor, clock: Clock) -> None:
     supervisor.queue.turn([], concurrency=1)
     clock.now += supervisor_module.SENDING_STALLED_AFTER - 1
-    supervisor.view.beat_at = clock.now
+    supervisor.view.heartbeat_at = clock.now
     assert supervisor.stalled() is None
     clock.now += 2
     supervisor.check()
@@ -120,11 +120,11 @@ def test_a_thread_that_is_stuck_with_the_queue_in_its_hands_is_a_failure(
         return not thread.is_alive()
 
     supervisor.queue.turn([], concurrency=1)
-    with supervisor.queue.outbox():
+    with supervisor.queue.locked():
         assert returns(supervisor.check), "the watchdog hangs"
         assert supervisor.failure is None
         clock.now += supervisor_module.SENDING_STALLED_AFTER + 1
-        supervisor.view.beat_at = clock.now
+        supervisor.view.heartbeat_at = clock.now
         supervisor.check()
         assert returns(supervisor.queue.close), "the end hangs"
     assert "sending loop" in str(supervisor.failure)
@@ -135,7 +135,7 @@ def test_a_sending_loop_that_was_told_to_end_is_not_stuck(supervisor: Supervisor
     supervisor.queue.turn([], concurrency=1)
     supervisor.queue.close()
     clock.now += supervisor_module.SENDING_STALLED_AFTER + 1
-    supervisor.view.beat_at = clock.now
+    supervisor.view.heartbeat_at = clock.now
     supervisor.check()
     assert supervisor.failure is None
 
@@ -144,10 +144,10 @@ def test_a_request_that_never_comes_back_is_a_failure(supervisor: Supervisor, cl
     add(supervisor.queue, 0, "a")
     assert supervisor.queue.turn([], concurrency=1).started
     clock.now += 5 + supervisor_module.REQUEST_OVERDUE - 1
-    supervisor.view.beat_at = supervisor.queue.sender_seen_at = clock.now
+    supervisor.view.heartbeat_at = supervisor.queue.sender_seen_at = clock.now
     assert supervisor.stalled() is None
     clock.now += 2
-    supervisor.view.beat_at = supervisor.queue.sender_seen_at = clock.now
+    supervisor.view.heartbeat_at = supervisor.queue.sender_seen_at = clock.now
     assert "a request has not come back" in str(supervisor.stalled())
 
 
@@ -162,7 +162,7 @@ def test_a_group_that_never_gets_stable_is_a_failure_but_an_absent_one_is_not(
     def after(membership: Membership, seconds: float) -> Any:
         supervisor.view.note_membership(membership, clock.now)
         clock.now += seconds
-        supervisor.view.beat_at = clock.now
+        supervisor.view.heartbeat_at = clock.now
         supervisor.check()
         return supervisor.failure
 

@@ -3,7 +3,7 @@
 import pytest
 from structlog.testing import capture_logs
 
-from worker.core.ownership import Partition
+from worker.core.state import Partition
 from worker.engine.transactions import WARN_AFTER, OpenTransactions
 from worker.ports import LogEnd
 

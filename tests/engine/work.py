@@ -6,21 +6,21 @@ from tests.core.machine import check_active
 from tests.core.world import FAILURES
 from tests.engine.world import CONCURRENCY, LEASE, NATURAL, Flight, Process, Seat, World
 from worker.core.circuit_breaker import CircuitBreakers, TripReason
-from worker.core.lane import Delivery
+from worker.core.delivery_config import CATCH_UP_AT_MOST, DeliveryConfig
 from worker.core.outcome import DELIVERED, Outcome, Result
-from worker.core.rules import CATCH_UP_AT_MOST, Rules
+from worker.core.state import Attempt
 
 
-def _spared(breakers: CircuitBreakers, delivery: Delivery, outcome: Outcome) -> bool:
+def _spared(breakers: CircuitBreakers, attempt: Attempt, outcome: Outcome) -> bool:
     """A probe's rejection settles nothing while everything of its kind is rejected; here every visit is long over."""
     rejected = outcome.result is Result.REJECTED and outcome.reason != "unknown_visit_id"
-    return delivery.probe and rejected and breakers.of[delivery.entity.kind].reason is TripReason.REJECTIONS
+    return attempt.probe and rejected and breakers.of[attempt.entity.kind].reason is TripReason.REJECTIONS
 
 
 class Work(RuleBasedStateMachine):
     world: World
     seats: list[Seat]
-    rules_of_box: Rules
+    rules_of_box: DeliveryConfig
 
     def alive(self) -> list[tuple[Seat, Process]]:
         return [(seat, seat.process) for seat in self.seats if seat.process is not None]
@@ -31,16 +31,16 @@ class Work(RuleBasedStateMachine):
                 self._turn(process)
 
     def _turn(self, process: Process, *, draining: bool = False) -> None:
-        member, before, bytes_before = process.consumer, self._pending(process), process.outbox.pending_bytes
+        member, before, bytes_before = process.consumer, self._pending(process), process.deliveries.pending_bytes
         polled, assigned = member.handed_out, set(member.positions)
-        consumed = process.outbox.counts.consumed.total()
+        consumed = process.deliveries.counts.consumed.total()
         process.intake.turn(member, draining=draining)
         polled = member.handed_out - polled
         if draining:
-            assert process.outbox.counts.consumed.total() == consumed, "a draining worker takes nothing in"
+            assert process.deliveries.counts.consumed.total() == consumed, "a draining worker takes nothing in"
             return
-        assert process.outbox.counts.consumed.total() == consumed + polled, "6: what was read is counted"
-        for partition, owner in process.outbox.owned.items():
+        assert process.deliveries.counts.consumed.total() == consumed + polled, "6: what was read is counted"
+        for partition, owner in process.deliveries.owned.items():
             assert owner.position == member.position(partition), "5: a position was not taken over"
         rules = self.rules_of_box
         full = before and (before >= rules.max_pending or bytes_before >= rules.max_pending_bytes)
@@ -48,7 +48,7 @@ class Work(RuleBasedStateMachine):
         assert self._pending(process) <= max(before, rules.max_pending - 1) + polled, "4: pending"
 
     def _pending(self, process: Process) -> int:
-        held = [event for owner in process.outbox.owned.values() for event in owner.unsettled.values()]
+        held = [event for owner in process.deliveries.owned.values() for event in owner.unsettled.values()]
         flying = {flight.entry.entity for flight in process.flights}
         return len({event.entity for event in held if event.entity} | flying) + sum(not event.entity for event in held)
 
@@ -61,26 +61,26 @@ class Work(RuleBasedStateMachine):
     def _check_awake(self, process: Process) -> None:
         """Nothing is due that the sending loop does not know of."""
         if len(process.flights) < CONCURRENCY and not process.queue.closed:
-            wake_at = process.outbox.wake_at(self.world.now)
+            wake_at = process.deliveries.wake_at(self.world.now)
             assert wake_at is None or wake_at > self.world.now, "what is due waits for a wake-up that was lost"
 
     def _check(self, seat: Seat, process: Process, flight: Flight) -> None:
-        delivery, owner, now = flight.delivery, flight.delivery.event.owner, self.world.now
-        assert delivery.entity not in {other.entry.entity for other in process.flights}, "3: two in flight"
-        assert delivery.event.offset >= process.sent.get((owner.epoch, delivery.entity), -1), "3: older after newer"
+        attempt, owner, now = flight.attempt, flight.attempt.event.owner, self.world.now
+        assert attempt.entity not in {other.entry.entity for other in process.flights}, "3: two in flight"
+        assert attempt.event.offset >= process.sent.get((owner.epoch, attempt.entity), -1), "3: older after newer"
         assert self.world.owners[owner.partition] is seat, "sent what is another's"
         assert now < seat.heard + LEASE, "sent without a lease"
         assert now <= process.last_start, "started after the last moment"
         waited = now >= process.assigned_at[owner.partition] + CATCH_UP_AT_MOST
-        assert flight.noted or waited, "2: sent what a successor would know nothing of"
-        later = self.world.logs[owner.partition].entries[delivery.event.offset + 1 : owner.position]
-        emptied = any(entry.entity == delivery.entity and entry.nature == "empty" for entry in later)
-        assert delivery.confirming or not emptied, "2: sent what was emptied since"
-        stopped = delivery.entity.kind not in process.outbox.breakers.closed
-        assert delivery.probe == stopped, "9: an open breaker lets only probes through"
-        same = [other for other in process.flights if other.delivery.breaker is delivery.breaker]
-        assert not (delivery.probe and same), "9: one probe at a time"
-        process.sent[owner.epoch, delivery.entity] = delivery.event.offset
+        assert flight.dirty or waited, "2: sent what a successor would know nothing of"
+        later = self.world.logs[owner.partition].entries[attempt.event.offset + 1 : owner.position]
+        emptied = any(entry.entity == attempt.entity and entry.nature == "empty" for entry in later)
+        assert attempt.confirming or not emptied, "2: sent what was emptied since"
+        stopped = attempt.entity.kind not in process.deliveries.breakers.closed
+        assert attempt.probe == stopped, "9: an open breaker lets only probes through"
+        same = [other for other in process.flights if other.attempt.breaker is attempt.breaker]
+        assert not (attempt.probe and same), "9: one probe at a time"
+        process.sent[owner.epoch, attempt.entity] = attempt.event.offset
 
     def _deliver_all(self) -> None:
         for _, process in self.alive():
@@ -91,15 +91,15 @@ class Work(RuleBasedStateMachine):
         self, process: Process, flight: Flight, failure: Outcome | None = None, lands_after: float | None = None
     ) -> None:
         """The request ends as its record's nature has it, unless something comes between."""
-        box, entry = process.outbox, flight.entry
+        box, entry = process.deliveries, flight.entry
         outcome = FAILURES["refused connection"] if flight.void else failure or NATURAL.get(entry.nature, DELIVERED)
         if outcome.ambiguous:
             self.world.may_land(flight, lands_after)
         if flight in self.world.abandoned:
             self.world.abandoned.remove(flight)
         settled_before, collapsed, letters = box.counts.settled(), box.counts.collapsed.total(), len(box.letters)
-        closed, owned = set(box.breakers.closed), flight.delivery.event.owner.alive
-        spared = _spared(box.breakers, flight.delivery, outcome)
+        closed, owned = set(box.breakers.closed), flight.attempt.event.owner.alive
+        spared = _spared(box.breakers, flight.attempt, outcome)
         settled = process.finish(flight, outcome)
         self._check_awake(process)
         answered = outcome.result in (Result.DELIVERED, Result.REJECTED)
@@ -112,7 +112,7 @@ class Work(RuleBasedStateMachine):
             if outcome.result is Result.REJECTED and owned:
                 entry.nature = "rejected"
         else:
-            replaced = box.counts.collapsed.total() - collapsed + flight.delivery.confirming
+            replaced = box.counts.collapsed.total() - collapsed + flight.attempt.confirming
             assert box.counts.settled() - settled_before <= replaced, "9: a failure settled an event"
             assert len(box.letters) == letters or settled.exhausted, "a letter of an event that is not at its end"
         assert not (settled.stale and box.counts.settled() != settled_before), "settled what it does not own"
@@ -123,9 +123,9 @@ class Work(RuleBasedStateMachine):
             self.world.abandoned.append(flight)
 
     def _check_accounts(self, process: Process) -> None:
-        snapshot, owned = process.status.snapshot(), process.outbox.owned
+        snapshot, owned = process.status.snapshot(), process.deliveries.owned
         held = [event for owner in owned.values() for event in owner.unsettled.values()]
         assert snapshot.counts.consumed.total() == snapshot.counts.settled() + len(held), "6: the sum"
         assert snapshot.pending_bytes == sum(event.size for event in held), "4: bytes"
         assert snapshot.in_flight == len(process.flights) <= CONCURRENCY, "4: in flight"
-        check_active(process.outbox)
+        check_active(process.deliveries)

@@ -18,21 +18,20 @@ from tests.formats.events import cart, order, product, value
 from worker.adapters.kafka.dead_letters import DeadLetterTopic
 from worker.adapters.logs import Mask
 from worker.adapters.metrics import Metrics
+from worker.core.delivery_config import DeliveryConfig, SettleResult
+from worker.core.delivery_queue import DeliveryQueue
 from worker.core.event import Entity, Invalid
-from worker.core.lane import Delivery
-from worker.core.outbox import Outbox
 from worker.core.outcome import Outcome, Result
-from worker.core.ownership import Partition
-from worker.core.rules import Rules, Settled
+from worker.core.state import Attempt, Partition
 from worker.engine.commits import Commits
 from worker.engine.dead_letter_writer import DeadLetterWriter
 from worker.engine.intake import Intake
+from worker.engine.poll_status import PollStatus
 from worker.engine.rebalance import Rebalancer
 from worker.engine.sender import Sender, encoder
 from worker.engine.shared_queue import SharedQueue, Turn
 from worker.engine.status import Status
 from worker.engine.supervisor import Supervisor
-from worker.engine.view import View
 from worker.formats import Form, ReadConfig, read
 from worker.ports import LogEnd, Membership, TooLarge, UnavailableError
 from worker.settings.secret import ApiKey
@@ -92,7 +91,7 @@ class Entry:
 class Log:
     entries: list[Entry] = field(default_factory=list)
     committed: int = 0
-    noted: bool = False
+    dirty: bool = False
 
     def newest(self, entity: Entity) -> int | None:
         """The version that the API must hold at rest; None: what came after the last good one may have replaced it."""
@@ -102,15 +101,15 @@ class Log:
 
 @dataclass(eq=False)
 class Flight:
-    """A request in flight. `noted`: a successor would have known of it. `abandoned_at`: when its partition went.
+    """A request in flight. `dirty`: a successor would have known of it. `abandoned_at`: when its partition went.
 
     `told`: the call that the request named.
     """
 
-    delivery: Delivery
+    attempt: Attempt
     entry: Entry
     deadline: float
-    noted: bool
+    dirty: bool
     answer: "asyncio.Future[Outcome]"
     told: str | None = None
     abandoned_at: float | None = None
@@ -176,7 +175,7 @@ class World:
         """A request that was given up may take effect, but not ever so late after its partition has gone."""
         if after is not None and flight.entry.nature == "good" and not flight.void:
             latest = float("inf") if flight.abandoned_at is None else flight.abandoned_at + LATEST_LANDING
-            self.landings.append((min(self.now + after, latest), flight.entry.version, flight.noted))
+            self.landings.append((min(self.now + after, latest), flight.entry.version, flight.dirty))
 
     def land(self) -> None:
         for landing in sorted(landing for landing in self.landings if landing[0] <= self.now):
@@ -186,18 +185,18 @@ class World:
     def fetched(self, partition: Partition) -> Log:
         """An owner begins. What it can't know of, since a note was not to be had for a minute, is not to happen."""
         log = self.logs[partition]
-        if not log.noted:
+        if not log.dirty:
             for landing in list(self.landings):
                 if self.entries[landing[1] - 1].partition == partition:
                     assert not landing[2], "2: a request may land, and no note tells the next owner"
                     self.landings.remove(landing)
             for flight in self.abandoned:
                 if flight.entry.partition == partition:
-                    assert not flight.noted, "2: a request is under way, and no note tells the next owner"
+                    assert not flight.dirty, "2: a request is under way, and no note tells the next owner"
                     flight.void = True
         return log
 
-    def commit(self, process: "Process", offsets: Mapping[Partition, int], unclear: Collection[Partition]) -> None:
+    def commit(self, process: "Process", offsets: Mapping[Partition, int], ambiguous: Collection[Partition]) -> None:
         for partition, offset in offsets.items():
             log, position = self.logs[partition], process.consumer.positions.get(partition)
             assert position is not None, "1: committed what it does not own"
@@ -213,7 +212,7 @@ class World:
                 excused = self.jumped or any(other.nature == "empty" or other.call_id for other in newer)
                 told = entry.call_id is None or entry.linked or excused
                 assert told, f"10: the link to a call of {partition}@{entry.record.offset} was lost"
-            log.committed, log.noted = offset, partition in unclear
+            log.committed, log.dirty = offset, partition in ambiguous
 
     def link_told(self, entry: Entry, call_id: str | None) -> None:
         """A request, or a letter, of that record said so."""
@@ -274,9 +273,9 @@ class Member:
             return
         fetched = [partition for partition, position in self.positions.items() if position is None]
         logs = {partition: self.world.fetched(partition) for partition in fetched}
-        noted = [partition for partition, log in logs.items() if log.noted]
-        if noted:
-            self.process.rebalancer.inherit(noted)
+        dirty = [partition for partition, log in logs.items() if log.dirty]
+        if dirty:
+            self.process.rebalancer.found_dirty(dirty)
         for partition, log in logs.items():
             self.positions[partition] = log.committed
             self._seen.pop(partition, None)
@@ -316,22 +315,24 @@ class Member:
             raise UnavailableError("committing: no coordinator")
         self.answers.append((late, done, self._commit(offsets, offsets, fate)))
 
-    def commit_now(self, offsets: Mapping[Partition, int], unclear: Collection[Partition], timeout: float) -> None:
+    def commit_now(self, offsets: Mapping[Partition, int], ambiguous: Collection[Partition], timeout: float) -> None:
         del timeout
-        error = self.commit_last(offsets, unclear)
+        error = self.commit_last(offsets, ambiguous)
         if error is not None:
             raise error
 
-    def commit_last(self, offsets: Mapping[Partition, int], unclear: Collection[Partition]) -> Exception | None:
+    def commit_last(self, offsets: Mapping[Partition, int], ambiguous: Collection[Partition]) -> Exception | None:
         fate, _ = self.fates.pop(0) if self.fates else ("applied", 0)
-        return self._commit(offsets, unclear, fate)
+        return self._commit(offsets, ambiguous, fate)
 
-    def _commit(self, offsets: Mapping[Partition, int], unclear: Collection[Partition], fate: Fate) -> Exception | None:
+    def _commit(
+        self, offsets: Mapping[Partition, int], ambiguous: Collection[Partition], fate: Fate
+    ) -> Exception | None:
         """The group refuses those of a former generation."""
         ours = all(self.world.owners[partition] is self.seat for partition in offsets)
         if self.seat.cut or not ours or fate in ("refused", "raised"):
             return UnavailableError("commit: refused")
-        self.world.commit(self.process, offsets, unclear)
+        self.world.commit(self.process, offsets, ambiguous)
         return None if fate == "applied" else UnavailableError("commit: not answered in time")
 
     def request_ends(self, partitions: Iterable[Partition]) -> None:
@@ -403,7 +404,7 @@ class Process:
     """
 
     def __init__(
-        self, world: World, seat: Seat, rules: Rules, rate: float, started: Callable[["Process", Flight], None]
+        self, world: World, seat: Seat, rules: DeliveryConfig, rate: float, started: Callable[["Process", Flight], None]
     ) -> None:
         self.world = world
         self.started = started
@@ -413,10 +414,10 @@ class Process:
         self.draining = False
         self.out_of_memory = False
         self.last_start = float("inf")
-        self.outbox = Outbox(rules)
-        self.queue = queue = Watched(self.outbox, clock=lambda: world.now)
+        self.deliveries = DeliveryQueue(rules)
+        self.queue = queue = Watched(self.deliveries, clock=lambda: world.now)
         self.loop = SimulatedLoop(lambda: world.now, holds=lambda work: work == self.letter_writer.write)
-        self.view = view = View(beat_at=world.now)
+        self.view = view = PollStatus(heartbeat_at=world.now)
         self.supervisor = Supervisor(queue, view, DEADLINE, rebalance_timeout=60.0)
         self.status = Status(queue, view, self.supervisor.stalled, lambda: self.draining)
         self.metrics = Metrics(self.status.snapshot, ["carts"])
@@ -424,7 +425,7 @@ class Process:
         key, config = ApiKey(KEY), ReadConfig()
         self.intake = Intake(queue, view, self.commits, read, config, rate, self._rejected, warn)
         self.encode = encoder(config)
-        self.encoded: Delivery | None = None
+        self.encoded: Attempt | None = None
         self.rebalancer = Rebalancer(queue, self._count_rebalance, self.commits.count)
         self.shelf = Shelf(world, Mask(lambda: key.known))
         self.letter_writer = writer = DeadLetterWriter(queue, self.shelf)
@@ -434,24 +435,24 @@ class Process:
 
     def assigned(self, partitions: list[Partition], new: list[Partition]) -> None:
         """What was given back, and had been sent of, must have its note again; it has a minute for that."""
-        free = [p for p, owner in self.outbox.owned.items() if not owner.catching_up]
+        free = [p for p, owner in self.deliveries.owned.items() if not owner.catching_up]
         self.rebalancer.assign(partitions, all_of_them=self.world.eager)
         self.assigned_at |= {p: self.world.now for p in partitions if p in new or p in free}
 
-    def _encode(self, delivery: Delivery, key: str) -> Form:
+    def _encode(self, attempt: Attempt, key: str) -> Form:
         if self.out_of_memory:
             self.out_of_memory = False
             raise MemoryError
-        self.encoded = delivery
-        return self.encode(delivery, key)
+        self.encoded = attempt
+        return self.encode(attempt, key)
 
     async def post(self, path: str, body: bytes) -> Outcome:
         """The API. It answers when `finish` says so."""
         assert self.encoded is not None
-        delivery = self.encoded
-        log = self.world.logs[delivery.event.owner.partition]
-        entry, answer = log.entries[delivery.event.offset], self.loop.create_future()
-        flight = Flight(delivery, entry, self.world.now + DEADLINE, log.noted, answer)
+        attempt = self.encoded
+        log = self.world.logs[attempt.event.owner.partition]
+        entry, answer = log.entries[attempt.event.offset], self.loop.create_future()
+        flight = Flight(attempt, entry, self.world.now + DEADLINE, log.dirty, answer)
         form = dict(parse_qsl(body.decode()))
         entity = Entity("order" if path.endswith("order") else "cart", form["id"])
         assert form["key"] == KEY, "the key is missing"
@@ -482,17 +483,17 @@ class Process:
             future.set_result(work())
         self.send()
 
-    def finish(self, flight: Flight, outcome: Outcome) -> Settled:
+    def finish(self, flight: Flight, outcome: Outcome) -> SettleResult:
         """The API answers."""
         self.flights.remove(flight)
         flight.answer.set_result(outcome)
         self.send()
-        return self.queue.settled.pop(flight.delivery)
+        return self.queue.settled.pop(flight.attempt)
 
     def pieces(self) -> Iterator[object]:
         yield from (
             self.queue,
-            self.outbox,
+            self.deliveries,
             self.view,
             self.supervisor,
             self.status,
@@ -506,7 +507,7 @@ class Process:
             self.rebalancer,
             self.shelf,
             self.letter_writer,
-            *self.outbox.owned.values(),
+            *self.deliveries.owned.values(),
         )
 
     def _rejected(self, partition: Partition, record: Any, invalid: Invalid) -> None:
@@ -521,13 +522,13 @@ class Process:
 class Watched(SharedQueue):
     """Keeps what became of each answer, until it is asked for."""
 
-    def __init__(self, outbox: Outbox, clock: Callable[[], float]) -> None:
-        super().__init__(outbox, clock, letters_at_once=3 if outbox.rules.dead_letters else 0)
-        self.settled: dict[Delivery, Settled] = {}
+    def __init__(self, deliveries: DeliveryQueue, clock: Callable[[], float]) -> None:
+        super().__init__(deliveries, clock, letters_at_once=3 if deliveries.config.dead_letters else 0)
+        self.settled: dict[Attempt, SettleResult] = {}
 
-    def turn(self, answered: Sequence[tuple[Delivery, Outcome]], concurrency: int) -> Turn:
+    def turn(self, answered: Sequence[tuple[Attempt, Outcome]], concurrency: int) -> Turn:
         turn = super().turn(answered, concurrency)
-        self.settled |= {delivery: settled for (delivery, _), settled in zip(answered, turn.settled, strict=True)}
+        self.settled |= {attempt: settled for (attempt, _), settled in zip(answered, turn.settled, strict=True)}
         return turn
 
 

@@ -8,7 +8,7 @@ from tests.integration.events import cart, version
 from tests.integration.process import worker
 from tests.integration.test_life import Stages
 
-#: One in each partition: so few do not shut the gate.
+#: One in each partition: so few do not open the circuit breaker.
 CARTS = ["a", "b"]
 #: Requests are given up after a second, and take effect long after the partition's next owner was answered.
 SETTINGS = {"KAFKA_SESSION_TIMEOUT_MS": "6000", "OPTICO_TIMEOUT_SECONDS": "1"}

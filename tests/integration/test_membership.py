@@ -19,7 +19,7 @@ from tests.integration.events import cart
 from tests.integration.process import KEY, worker
 from tests.integration.test_life import Stages
 from worker.adapters.kafka import GroupConsumer
-from worker.core.ownership import Partition
+from worker.core.state import Partition
 from worker.ports import Membership, Record, UnavailableError
 from worker.settings import load
 
@@ -46,17 +46,17 @@ class Told:
     def committable(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         return dict.fromkeys(set(partitions) - self.owned, 0)
 
-    def unclear(self, partitions: Iterable[Partition]) -> set[Partition]:
+    def ambiguous(self, partitions: Iterable[Partition]) -> set[Partition]:
         del partitions
         return set()
 
-    def inherit(self, partitions: Iterable[Partition]) -> None:
+    def found_dirty(self, partitions: Iterable[Partition]) -> None:
         raise AssertionError(f"nobody noted anything of {partitions}")
 
     def committed(
-        self, offsets: Mapping[Partition, int], unclear: Collection[Partition], error: Exception | None
+        self, offsets: Mapping[Partition, int], ambiguous: Collection[Partition], error: Exception | None
     ) -> None:
-        assert offsets, unclear
+        assert offsets, ambiguous
         if error is not None:
             self.refused.append(error)
 

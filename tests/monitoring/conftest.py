@@ -16,7 +16,7 @@ from worker.sandbox.demo.feed import Feed
 from worker.sandbox.traffic import UNKNOWN_VISIT, traffic
 
 TOPIC, LETTERS = "monitored", "monitored-dead-letters"
-#: As an outage that the gate notices.
+#: As an outage that opens the circuit breaker.
 OUTAGE = [{"status": 503}]
 
 

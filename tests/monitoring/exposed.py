@@ -7,7 +7,7 @@ from prometheus_client.core import Metric
 from tests.monitoring.promql import Labels, labels, problems
 from tests.monitoring.rules import RECORDS
 from worker.adapters.metrics import Metrics
-from worker.core.ownership import Partition
+from worker.core.state import Partition
 from worker.ports import PartitionState, Snapshot
 
 #: Labels whose values are the deployment's.

@@ -9,7 +9,7 @@ import pytest
 from tests.brokers.kafka import ExternalCluster, KafkaCluster
 from tests.conftest import TopicFactory
 from worker.adapters.kafka.admin import KafkaAdmin
-from worker.core.ownership import Partition
+from worker.core.state import Partition
 from worker.ports import FatalError, UnavailableError
 from worker.settings import load
 

@@ -1,4 +1,4 @@
-"""Prometheus metrics. Counting happens in the outbox; a scrape turns one consistent snapshot into samples."""
+"""Prometheus metrics. Counting happens in the delivery queue; a scrape turns one consistent snapshot into samples."""
 
 import platform
 import time

@@ -2,8 +2,7 @@
 
 # ruff: noqa: PLC0415 (imports inside of the commands, so that `--help` answers at once)
 
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,8 +16,8 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+_RATE = click.FloatRange(0, 1_000_000)
 _READS = (*CONNECTION, "KAFKA_CLIENT_RACK", "KAFKA_GROUP_ID", "KAFKA_DLQ_TOPIC", *READING)
-_PLACE = re.compile(r".+-\d{1,9}-\d{1,18}", re.ASCII)
 
 
 class _Instant(click.ParamType[float]):
@@ -38,16 +37,19 @@ class _Letter(click.ParamType[str]):
     name = "letter"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        if not _PLACE.fullmatch(value):
-            self.fail(f"{value!r} is not TOPIC-PARTITION-OFFSET, such as shop.carts.dlq-0-15.", param, ctx)
-        return str(value)
+        from worker.ops.dlq.letter import position
+
+        try:
+            return str(position(value))
+        except ValueError as error:
+            self.fail(f"{error}.", param, ctx)
 
 
 def _filters(command: Command) -> Command:
     options = (
         click.option("--reason", "reasons", multiple=True, help="Why it was rejected; repeat for several."),
         click.option("--entity", type=click.Choice(["cart", "order", "unknown"]), help="What it is of."),
-        click.option("--id", "ids", multiple=True, help="Of the cart or order; repeat for several."),
+        click.option("--id", "ids", multiple=True, help="Of this cart or order, such as 42 or cart:42; repeatable."),
         click.option("--since", type=_Instant(), help="Failed then or later, such as 2026-11-21T08:00:00Z."),
         click.option("--until", type=_Instant(), help="Failed before then."),
     )
@@ -62,13 +64,13 @@ _as_json = click.option("--json", "as_json", is_flag=True, help="A JSON object f
 @click.group(
     epilog="\b\nExamples:\n"
     "  optico-worker dlq list --reason unknown_visit_id\n"
-    "  optico-worker dlq show shop.carts.dlq-0-15\n"
+    "  optico-worker dlq show shop.carts.dlq:0:15\n"
     "  optico-worker dlq redrive --reason unknown_visit_id --execute"
 )
 def dlq() -> None:
-    """Reads the dead letters (KAFKA_DLQ_TOPIC), and sends chosen ones back.
+    """Reads the dead letters (KAFKA_DLQ_TOPIC), and delivers chosen ones.
 
-    Needs neither OPTICO_API_KEY nor KAFKA_TOPICS.
+    `list` and `show` need neither OPTICO_API_KEY nor KAFKA_TOPICS; `redrive` needs the worker's configuration.
     """
 
 
@@ -78,49 +80,52 @@ def dlq() -> None:
 @_as_json
 @click.pass_context
 def list_command(context: click.Context, /, *, limit: int | None, as_json: bool, **filters: Any) -> None:
-    """Lists dead letters, the newest last."""
-    settings, topic = _settings()
+    """Lists dead letters, the newest last: each record once, with how many letters it has.
+
+    A letter whose value is no valid event is `invalid`, with why: `redrive` does not send it.
+    """
+    settings, topic = _settings(_READS)
     with told():
         from worker.ops.dlq import list_letters
 
         selection = _selection((), **filters)
-        context.exit(list_letters(settings.kafka, topic, selection, limit=limit, as_json=as_json))
+        context.exit(list_letters(settings, topic, selection, limit=limit, as_json=as_json))
 
 
-@dlq.command("show", epilog="\b\nExample:\n  optico-worker dlq show shop.carts.dlq-0-15")
-@click.argument("letters", nargs=-1, required=True, type=_Letter(), metavar="LETTER...")
+@dlq.command("show", epilog="\b\nExample:\n  optico-worker dlq show shop.carts.dlq:0:15")
+@click.argument("letters", nargs=-1, type=_Letter(), metavar="[LETTER]...")
+@click.option("--id", "ids", multiple=True, help="Those of this cart or order, such as 42 or cart:42; repeatable.")
 @_as_json
 @click.pass_context
-def show_command(context: click.Context, *, letters: tuple[str, ...], as_json: bool) -> None:
+def show_command(context: click.Context, *, letters: tuple[str, ...], ids: tuple[str, ...], as_json: bool) -> None:
     """Shows letters with their headers and value.
 
-    LETTER is TOPIC-PARTITION-OFFSET: the letter's own place, or its record's.
+    LETTER is TOPIC:PARTITION:OFFSET: the letter's own position, or its record's.
     """
-    settings, topic = _settings()
+    if not letters and not ids:
+        raise click.UsageError("Name a LETTER, or a cart or order with --id; `dlq list` shows them.")
+    settings, topic = _settings(_READS)
     with told():
         from worker.ops.dlq import show_letters
 
-        context.exit(show_letters(settings.kafka, topic, _selection(letters), as_json=as_json))
+        context.exit(show_letters(settings, topic, _selection(letters, ids=ids), as_json=as_json))
 
 
 @dlq.command(
     "redrive",
     epilog="\b\nExamples:\n"
-    "  optico-worker dlq redrive --reason unknown_visit_id            says what it would do\n"
-    "  optico-worker dlq redrive --reason unknown_visit_id --execute  does it",
+    "  optico-worker dlq redrive --reason unknown_visit_id            says what it would send\n"
+    "  optico-worker dlq redrive --reason unknown_visit_id --execute  sends it",
 )
 @click.argument("letters", nargs=-1, type=_Letter(), metavar="[LETTER]...")
 @_filters
-@click.option("--execute", is_flag=True, help="Does it. Without this nothing is changed.")
-@click.option("--force", is_flag=True, help="Those too whose cart or order has a later record.")
-@click.option("--again", is_flag=True, help="Those too that were redriven before.")
+@click.option("--execute", is_flag=True, help="Sends. Without this it says what it would send.")
 @click.option(
-    "--max-redrives",
-    type=click.IntRange(min=1),
-    default=3,
-    show_default=True,
-    help="Refuses a letter that was redriven so often.",
+    "--accept-stale",
+    is_flag=True,
+    help="Sends letters too whose record is gone from the log: what was delivered since may have been newer.",
 )
+@click.option("--max-requests-per-second", "rate", type=_RATE, default=50, show_default=True, help="0: no limit.")
 @_as_json
 @click.pass_context
 def redrive_command(
@@ -129,28 +134,28 @@ def redrive_command(
     *,
     letters: tuple[str, ...],
     execute: bool,
-    force: bool,
-    again: bool,
-    max_redrives: int,
+    accept_stale: bool,
+    rate: float,
     as_json: bool,
     **filters: Any,
 ) -> None:
-    """Puts letters back on the topic that they came from, for the worker to try again. A dry run without --execute.
+    """Delivers what letters hold, or what is newer. A dry run without --execute.
 
-    Chooses all letters that are not done, or those that are named and meet the filters. A letter whose cart or order
-    has a later record in the same partition is skipped as superseded: it would bring back an older state. What went
-    back is remembered by the committed offsets of the group KAFKA_GROUP_ID-redrive. Ctrl-C ends it after the batch.
+    Chooses all letters, or those that are named and meet the filters. Of each letter's cart or order the newest state
+    in the log is sent to the API, beside the running worker. A letter is refused if its record is gone from the log, so
+    that nobody knows whether something newer was delivered. Repeating it is safe. Exits with 1 if anything was refused
+    or failed.
     """
     settings, topic = _settings()
     with told():
-        from worker.ops.dlq import Orders, redrive
+        from worker.ops.dlq import RedriveOptions, redrive
 
-        orders = Orders(topic, _selection(letters, **filters), max_redrives, force, again, execute)
-        context.exit(redrive(settings.kafka, settings.reading(), orders, as_json=as_json))
+        options = RedriveOptions(topic, _selection(letters, **filters), accept_stale, execute, rate)
+        context.exit(redrive(settings, options, as_json=as_json))
 
 
-def _settings() -> "tuple[Settings, str]":
-    settings = load_settings(_READS)
+def _settings(reads: Sequence[str] | None = None) -> "tuple[Settings, str]":
+    settings = load_settings() if reads is None else load_settings(reads)
     if settings.kafka.dlq_topic is None:
         raise failure("KAFKA_DLQ_TOPIC is not set; set it to the dead-letter topic", BAD_CONFIGURATION)
     return settings, settings.kafka.dlq_topic
@@ -165,7 +170,7 @@ def _selection(
     since: float | None = None,
     until: float | None = None,
 ) -> "Selection":
-    from worker.ops.dlq import Coordinates, Selection
+    from worker.ops.dlq import Selection, position
 
-    named = frozenset(map(Coordinates.parse, letters))
+    named = frozenset(map(position, letters))
     return Selection(frozenset(reasons), entity, frozenset(ids), since, until, named)

@@ -43,7 +43,7 @@ _PLACE = "A date and time with a zone, earliest, or TOPIC:PARTITION:OFFSET (repe
 @click.option("--alongside", is_flag=True, help="Replay beside the running worker; its group is not touched.")
 @click.option("--from", "start", metavar="PLACE", multiple=True, help=f"Alongside: where the range begins. {_PLACE}")
 @click.option("--to", "stop", metavar="PLACE", multiple=True, help="Where it ends, itself not included; else now.")
-@click.option("--id", "ids", metavar="ENTITY", multiple=True, help="Only this one, such as cart:42; repeatable.")
+@click.option("--id", "ids", metavar="ENTITY", multiple=True, help="Only this one, such as cart:42 or 42; repeatable.")
 @click.option("--max-requests-per-second", "rate", type=_RATE, help="Default: 50. 0: no limit.")
 @click.option("--topic", "topics", multiple=True, help="Only this one of KAFKA_TOPICS; repeatable.")
 @click.option("--partition", "partitions", type=click.IntRange(0), multiple=True, help="Only this one; repeatable.")
@@ -93,13 +93,14 @@ def _reset(name: str, options: dict[str, Any]) -> None:
 def _alongside(context: click.Context, options: dict[str, Any]) -> None:
     if not options["start"]:
         raise click.UsageError("--alongside needs --from: where the range begins.")
+    from worker.core.event import Entity
     from worker.ops.replay import targets
 
     start = _parsed(lambda: targets.place(options["start"]))
     stop: Place | None = _parsed(lambda: targets.place(options["stop"])) if options["stop"] else None
     if isinstance(start, targets.At) and isinstance(stop, targets.At) and stop.timestamp < start.timestamp:
         raise click.UsageError("--to lies before --from, so that nothing would be sent; swap them.")
-    ids = _parsed(lambda: frozenset(map(targets.entity, options["ids"])))
+    ids = _parsed(lambda: frozenset[Entity]().union(*map(targets.entities, options["ids"])))
     settings = load_settings()
     with told():
         from worker.ops.replay.log import Selection, UsageError

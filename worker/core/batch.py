@@ -1,4 +1,4 @@
-"""What one poll brought of a partition, collapsed before it comes into the outbox."""
+"""What one poll brought of a partition, collapsed before it comes into the delivery queue."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ def collapse(decoded: Sequence[Event | Skipped | Invalid]) -> Batch:
 
     The result is as if each had come in at the same moment: the last record is always kept, so that the position
     passes the overtaken ones. Only an emptied cart takes older events with it; other skipped or invalid records don't.
-    An event with a link to a call is kept: the outbox hands that on to the newer one.
+    An event with a link to a call is kept: the delivery queue hands that on to the newer one.
     """
     newest: dict[Entity, int] = {}
     others: list[int] = []

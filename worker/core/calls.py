@@ -1,7 +1,7 @@
 """Calls first: which entity's customer is on the phone just now, and which link to a call a collapse hands on. Pure.
 
 An *entity* is on a call, not an event: the caller's own clicks carry neither `call_id` nor `agent`. What follows from
-it (a shorter window, a place before others, three starts of four) is done in `lanes`; `settling` hands links on.
+it (a shorter window, a place before others, three starts of four) is done in `queues`; `settling` hands links on.
 """
 
 from collections.abc import Mapping

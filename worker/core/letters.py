@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from worker.core.event import Kind
-from worker.core.lane import QueuedEvent
+from worker.core.state import QueuedEvent
 
 
 @dataclass(slots=True, eq=False)
@@ -59,7 +59,7 @@ class Letters:
         self._tries += 1
 
     def release(self) -> None:
-        """Forgets the letters of dead ownerships: the next owner reads, and rejects, their records again."""
+        """Forgets the letters of dead assignments: the next owner reads, and rejects, their records again."""
         self._queue = deque(letter for letter in self._queue if letter.event.owner.alive)
         self.failing = self.failing and bool(self._queue)
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from worker.core.delivery_config import LONGEST_PAUSE, LONGEST_UNASKED_PAUSE
 from worker.core.outcome import Outcome
-from worker.core.rules import LONGEST_PAUSE, LONGEST_UNASKED_PAUSE
 
 #: Outcomes that are no answer of the API.
 _UNANSWERED: Final = ("timeout", "connection")

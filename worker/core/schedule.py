@@ -1,9 +1,9 @@
-"""When which lane is due: a heap in which an entry is dropped by forgetting its token."""
+"""When which queue is due: a heap in which an entry is dropped by forgetting its token."""
 
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 
-from worker.core.lane import Lane
+from worker.core.state import EntityQueue
 
 #: Below this many stale entries a clean-up is not worth its time.
 _STALE_ENTRIES = 1000
@@ -11,34 +11,34 @@ _STALE_ENTRIES = 1000
 
 @dataclass(slots=True)
 class Schedule:
-    """`_next_token`: odd in one schedule and even in another, so that a lane may change from one to the other."""
+    """`_next_token`: odd in one schedule and even in another, so that a queue may change from one to the other."""
 
-    _heap: list[tuple[float, int, Lane]] = field(default_factory=list)
+    _heap: list[tuple[float, int, EntityQueue]] = field(default_factory=list)
     _next_token: int = 1
     _live: int = 0
 
-    def put(self, lane: Lane, due: float) -> None:
-        """Schedules the lane, in place of its former entry."""
-        if lane.token == 0:
+    def put(self, queue: EntityQueue, due: float) -> None:
+        """Schedules the queue, in place of its former entry."""
+        if queue.token == 0:
             self._live += 1
-        lane.token = self._next_token
+        queue.token = self._next_token
         self._next_token += 2
-        heappush(self._heap, (due, lane.token, lane))
+        heappush(self._heap, (due, queue.token, queue))
         if len(self._heap) > 2 * self._live + _STALE_ENTRIES:
             self._heap = [entry for entry in self._heap if entry[2].token == entry[1]]
             heapify(self._heap)
 
-    def drop(self, lane: Lane) -> None:
-        if lane.token != 0:
-            lane.token = 0
+    def drop(self, queue: EntityQueue) -> None:
+        if queue.token != 0:
+            queue.token = 0
             self._live -= 1
 
-    def first(self) -> tuple[float, Lane] | None:
-        """The lane that is due first and when, without taking it out."""
+    def first(self) -> tuple[float, EntityQueue] | None:
+        """The queue that is due first and when, without taking it out."""
         heap = self._heap
         while heap:
-            due, token, lane = heap[0]
-            if lane.token == token:
-                return due, lane
+            due, token, queue = heap[0]
+            if queue.token == token:
+                return due, queue
             heappop(heap)
         return None

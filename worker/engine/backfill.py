@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from worker.core.ownership import Partition
+from worker.core.state import Partition
 from worker.ports import LogEnd, Record
 
 log = structlog.get_logger(__name__)

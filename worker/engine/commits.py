@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import structlog
 
-from worker.core.ownership import Partition
+from worker.core.state import Partition
+from worker.engine.poll_status import PollStatus
 from worker.engine.shared_queue import SharedQueue
-from worker.engine.view import View
 from worker.ports import Consumer, UnavailableError
 
 log = structlog.get_logger(__name__)
@@ -22,7 +22,7 @@ FAILURES_TO_WARN = 5
 @dataclass(slots=True)
 class Commits:
     queue: SharedQueue
-    view: View
+    view: PollStatus
     _next: float = 0.0
     _failed_at: float = float("-inf")
     _asked_at: float | None = None
@@ -35,11 +35,11 @@ class Commits:
         """
         if self._asked_at is not None and now - self._asked_at < ANSWER_WITHIN:
             return
-        with self.queue.outbox() as outbox:
-            urgent = outbox.unnoted() and now >= self._failed_at + INTERVAL
+        with self.queue.locked() as deliveries:
+            urgent = deliveries.awaits_dirty_marker() and now >= self._failed_at + INTERVAL
             if now < self._next and not urgent:
                 return
-            offsets, handovers = outbox.committable(), outbox.handovers
+            offsets, handovers = deliveries.committable(), deliveries.handovers
         self._next = now + INTERVAL
         if not offsets:
             return
@@ -52,19 +52,19 @@ class Commits:
     def now(self, consumer: Consumer, timeout: float) -> UnavailableError | None:
         """The last commit before leaving; returns why it failed, if it did. Blocks for at most `timeout` seconds."""
         now = self.queue.clock()
-        with self.queue.outbox() as outbox:
-            offsets = outbox.last_committable(outbox.owned, now)
-            unclear = outbox.unclear(outbox.owned, now)
+        with self.queue.locked() as deliveries:
+            offsets = deliveries.last_committable(deliveries.owned, now)
+            ambiguous = deliveries.ambiguous(deliveries.owned, now)
         if not offsets:
             return None
         try:
-            consumer.commit_now(offsets, unclear, timeout)
+            consumer.commit_now(offsets, ambiguous, timeout)
         except UnavailableError as error:
             self.count(error)
             return error
         self.count(None)
-        with self.queue.outbox() as outbox:
-            outbox.committed(offsets, now, unclear)
+        with self.queue.locked() as deliveries:
+            deliveries.committed(offsets, now, ambiguous)
         return None
 
     def count(self, error: Exception | None) -> None:
@@ -76,9 +76,9 @@ class Commits:
         now = self.queue.clock()
         if error is None:
             self._failures = 0
-            with self.queue.outbox() as outbox:
-                if outbox.handovers == handovers:  # else it may tell of what somebody has overwritten since
-                    outbox.committed(offsets, now)
+            with self.queue.locked() as deliveries:
+                if deliveries.handovers == handovers:  # else it may tell of what somebody has overwritten since
+                    deliveries.committed(offsets, now)
             return
         self._failed_at = now
         self._failures += 1

@@ -10,16 +10,15 @@ import structlog
 
 from worker.core.batch import collapse
 from worker.core.calls import CallShare
+from worker.core.delivery_queue import DeliveryQueue
 from worker.core.event import Event, Invalid, Skipped
-from worker.core.outbox import Outbox
-from worker.core.ownership import Partition
+from worker.core.state import Partition
 from worker.engine.backfill import Backfill
 from worker.engine.commits import Commits
 from worker.engine.notices import Notices, debug
-from worker.engine.redriven import take_over_links
+from worker.engine.poll_status import PollStatus
 from worker.engine.shared_queue import SharedQueue
 from worker.engine.transactions import OpenTransactions
-from worker.engine.view import View
 from worker.formats import ReadConfig
 from worker.ports import Consumer, Content, LogEnd, Membership, Record, TooLarge, UnavailableError, Warn
 
@@ -46,7 +45,7 @@ class Intake:
     """`rejected` is told of each record that can't be sent. `max_requests_per_second`: the group's; 0: no limit."""
 
     queue: SharedQueue
-    view: View
+    view: PollStatus
     commits: Commits
     read: Read
     config: ReadConfig
@@ -111,9 +110,9 @@ class Intake:
 
     def _renew(self, lease_until: float, now: float) -> None:
         """Without a word from the group our partitions may be others' by now, who send what is newer."""
-        with self.queue.outbox() as outbox:
-            outbox.lease_until = lease_until
-            held_up = outbox.pending if now >= lease_until else 0
+        with self.queue.locked() as deliveries:
+            deliveries.lease_until = lease_until
+            held_up = deliveries.pending if now >= lease_until else 0
         if held_up and not self._held_up:
             log.warning(
                 "sending waits: the group has not been heard from for so long that others may own our partitions",
@@ -129,7 +128,6 @@ class Intake:
             self._backfill.read(partition, records[0])
         read, config = self.read, self.config.for_topic(partition.topic)
         decoded = [read(record.value, config, record.timestamp) for record in records]
-        take_over_links(records, decoded)
         noticed = self._notices.of(partition, records, decoded, config)
         kept, overtaken, events, calls = collapse(decoded)
         debug(partition, records, decoded, kept)
@@ -137,17 +135,17 @@ class Intake:
         now, wall_now = self.queue.clock(), time.time()
         last = records[-1].timestamp
         self.view.note_event(partition.topic, last / 1000 if last > 0 else wall_now)
-        with self.queue.outbox() as outbox:
-            given_up = outbox.advance(partition, records[0].offset, now)
+        with self.queue.locked() as deliveries:
+            given_up = deliveries.advance(partition, records[0].offset, now)
             if noticed is not None:
-                outbox.counts.repaired.update(noticed.repairs)
-                outbox.counts.key_mismatches[partition.topic] += noticed.key_mismatches
+                deliveries.counts.repaired.update(noticed.repairs)
+                deliveries.counts.key_mismatches[partition.topic] += noticed.key_mismatches
             for kind, events in overtaken.items():
-                outbox.overtaken(partition, kind, events)
+                deliveries.overtaken(partition, kind, events)
             for at in kept:
                 record, one = records[at], decoded[at]
                 if isinstance(one, Event):
-                    outbox.add(
+                    deliveries.add(
                         partition,
                         record.offset,
                         one.entity,
@@ -160,10 +158,10 @@ class Intake:
                         agent=one.agent,
                     )
                 elif isinstance(one, Skipped):
-                    outbox.skip(partition, record.offset, one, now)
+                    deliveries.skip(partition, record.offset, one, now)
                 else:
-                    self._refuse(outbox, partition, record, one, now)
-            split = list(outbox.counts.in_two_partitions) if outbox.counts.in_two_partitions else ()
+                    self._refuse(deliveries, partition, record, one, now)
+            split = list(deliveries.counts.in_two_partitions) if deliveries.counts.in_two_partitions else ()
         self._tell_of_records(partition, split)
         if given_up is not None:
             _warn_of_another_log(partition, records[0].offset, given_up)
@@ -184,8 +182,10 @@ class Intake:
                 remedy="let the shop set call_id and agent only while the customer is on the phone",
             )
 
-    def _refuse(self, outbox: Outbox, partition: Partition, record: Record, invalid: Invalid, now: float) -> None:
-        taken = outbox.refuse(
+    def _refuse(
+        self, deliveries: DeliveryQueue, partition: Partition, record: Record, invalid: Invalid, now: float
+    ) -> None:
+        taken = deliveries.refuse(
             partition,
             record.offset,
             Content.of(record),
@@ -207,19 +207,19 @@ class Intake:
         ends, moved = consumer.ends(), consumer.moved()
         now = self.queue.clock()
         went_back = []
-        with self.queue.outbox() as outbox:
-            for partition in (*moved, *outbox.without_position()):
+        with self.queue.locked() as deliveries:
+            for partition in (*moved, *deliveries.without_position()):
                 position = consumer.position(partition)
-                if position is not None and (given_up := outbox.advance(partition, position, now)) is not None:
+                if position is not None and (given_up := deliveries.advance(partition, position, now)) is not None:
                     went_back.append((partition, position, given_up))
             for partition, end in ends.items():
-                outbox.set_end(partition, end.last_stable, now)
-            outbox.blocked(self.view.too_large, now)
-            outbox.tick(now)
-            owned = frozenset(outbox.owned) if outbox.assignment != self._assignment else self._owned
-            self._assignment = outbox.assignment
-            unknown = outbox.without_end()
-            positions = {at: owner.position for at, owner in outbox.owned.items()} if self._backfill.waits else {}
+                deliveries.set_end(partition, end.last_stable, now)
+            deliveries.blocked(self.view.too_large, now)
+            deliveries.tick(now)
+            owned = frozenset(deliveries.owned) if deliveries.assignment != self._assignment else self._owned
+            self._assignment = deliveries.assignment
+            unknown = deliveries.without_end()
+            positions = {at: owner.position for at, owner in deliveries.owned.items()} if self._backfill.waits else {}
         for partition, position, given_up in went_back:
             _warn_of_another_log(partition, position, given_up)
         self._take_over(ends, owned, now)
@@ -242,9 +242,9 @@ class Intake:
         self._owned = owned
 
     def _pause(self, consumer: Consumer, *, draining: bool) -> None:
-        with self.queue.outbox() as outbox:
-            bound = outbox.full()
-            failing = outbox.letters.failing
+        with self.queue.locked() as deliveries:
+            bound = deliveries.full()
+            failing = deliveries.letters.failing
         reasons = frozenset(filter(None, (bound, "dead_letter" if failing else None)))
         before = self.view.paused - {TOO_LARGE}
         if reasons and not before:
@@ -265,8 +265,8 @@ class Intake:
             view.missing_topics = missing
             if missing:
                 log.warning("these topics do not exist, or this user may not see them; waiting", topics=missing)
-        with self.queue.outbox() as outbox:
-            outbox.rate.set(self._share(len(outbox.owned)), now)
+        with self.queue.locked() as deliveries:
+            deliveries.rate.set(self._share(len(deliveries.owned)), now)
 
     def _share(self, owned: int) -> float | None:
         """The worker's part of the group's rate: that of the partitions that it holds."""

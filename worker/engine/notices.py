@@ -9,7 +9,7 @@ from typing import NamedTuple
 import structlog
 
 from worker.core.event import Event, Invalid, Skipped
-from worker.core.ownership import Partition
+from worker.core.state import Partition
 from worker.formats import ReadConfig
 from worker.ports import Record
 

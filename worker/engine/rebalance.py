@@ -1,10 +1,10 @@
-"""What a rebalance does to the outbox. Called on the consumer client's own thread."""
+"""What a rebalance does to the delivery queue. Called on the consumer client's own thread."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 
 import structlog
 
-from worker.core.ownership import Partition
+from worker.core.state import Partition
 from worker.engine.shared_queue import SharedQueue
 
 log = structlog.get_logger(__name__)
@@ -21,37 +21,37 @@ class Rebalancer:
         self._commit_counted = commit_counted
 
     def suspend(self, partitions: Iterable[Partition]) -> None:
-        with self._queue.outbox() as outbox:
-            outbox.suspend(partitions)
+        with self._queue.locked() as deliveries:
+            deliveries.suspend(partitions)
 
     def busy(self, partitions: Iterable[Partition]) -> bool:
-        with self._queue.outbox() as outbox:
-            return outbox.busy(partitions) > 0
+        with self._queue.locked() as deliveries:
+            return deliveries.busy(partitions) > 0
 
     def committable(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         going = set(partitions)
-        with self._queue.outbox() as outbox:
-            return outbox.last_committable(going, self._queue.clock())
+        with self._queue.locked() as deliveries:
+            return deliveries.last_committable(going, self._queue.clock())
 
-    def unclear(self, partitions: Iterable[Partition]) -> set[Partition]:
-        with self._queue.outbox() as outbox:
-            return outbox.unclear(partitions, self._queue.clock())
+    def ambiguous(self, partitions: Iterable[Partition]) -> set[Partition]:
+        with self._queue.locked() as deliveries:
+            return deliveries.ambiguous(partitions, self._queue.clock())
 
-    def inherit(self, partitions: Iterable[Partition]) -> None:
-        with self._queue.outbox() as outbox:
-            outbox.inherit(partitions, self._queue.clock())
+    def found_dirty(self, partitions: Iterable[Partition]) -> None:
+        with self._queue.locked() as deliveries:
+            deliveries.found_dirty(partitions, self._queue.clock())
         log.info("requests of the former owner may still take effect", partitions=_names(partitions))
 
     def committed(
-        self, offsets: Mapping[Partition, int], unclear: Collection[Partition], error: Exception | None
+        self, offsets: Mapping[Partition, int], ambiguous: Collection[Partition], error: Exception | None
     ) -> None:
         self._commit_counted(error)
         if error is None:
-            with self._queue.outbox() as outbox:
-                outbox.committed(offsets, self._queue.clock(), unclear)
+            with self._queue.locked() as deliveries:
+                deliveries.committed(offsets, self._queue.clock(), ambiguous)
         else:
-            with self._queue.outbox() as outbox:
-                outbox.doubt(offsets)
+            with self._queue.locked() as deliveries:
+                deliveries.doubt(offsets)
             log.warning(
                 "offsets of revoked partitions were not committed; their next owner reads those events again",
                 partitions=_names(offsets),
@@ -60,17 +60,17 @@ class Rebalancer:
 
     def release(self, partitions: Iterable[Partition], reason: str) -> None:
         going = list(partitions)
-        with self._queue.outbox() as outbox:
-            released = outbox.release(going, reason, self._queue.clock())
+        with self._queue.locked() as deliveries:
+            released = deliveries.release(going, reason, self._queue.clock())
         self._counted(reason)
         log.info("partitions are gone", reason=reason, partitions=_names(going), released_events=released)
 
     def assign(self, partitions: Iterable[Partition], *, all_of_them: bool) -> None:
         coming = list(partitions)
-        with self._queue.outbox() as outbox:
-            gone = set(outbox.owned) - set(coming) if all_of_them else set()
-            released = outbox.release(gone, "revoked", self._queue.clock())
-            new = outbox.assign(coming, self._queue.clock())
+        with self._queue.locked() as deliveries:
+            gone = set(deliveries.owned) - set(coming) if all_of_them else set()
+            released = deliveries.release(gone, "revoked", self._queue.clock())
+            new = deliveries.assign(coming, self._queue.clock())
         self._counted("assigned")
         if gone:
             self._counted("revoked")

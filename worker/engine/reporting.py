@@ -13,9 +13,9 @@ from typing import Any, Final
 import structlog
 
 from worker.core.circuit_breaker import Change, TripReason
-from worker.core.lane import Delivery
+from worker.core.delivery_config import SettleResult
 from worker.core.outcome import Outcome, Result
-from worker.core.rules import Settled
+from worker.core.state import Attempt
 from worker.ports import Warn
 
 log = structlog.get_logger(__name__)
@@ -44,24 +44,24 @@ class Reporter:
     _answered_at: float = float("-inf")
     _told: bool = False
 
-    def request(self, delivery: Delivery, outcome: Outcome, settled: Settled) -> None:
+    def request(self, attempt: Attempt, outcome: Outcome, settled: SettleResult) -> None:
         """Says what there is to say of one request."""
         for change in settled.changes:
             self._change(change, outcome)
         if _level.isEnabledFor(logging.DEBUG):
             sequel = {"retry_in": settled.retry_in} if settled.retry_in is not None else {}
             became = _became(outcome, settled)
-            log.debug(became, reason=outcome.reason, message=_words(outcome), **sequel, **where(delivery))
+            log.debug(became, reason=outcome.reason, message=_words(outcome), **sequel, **where(attempt))
         if outcome.result is Result.DELIVERED:
             self._answered_at, self._told = self.clock(), False
         elif not settled.stale:
-            self._not_delivered(delivery, outcome, settled)
+            self._not_delivered(attempt, outcome, settled)
 
-    def _not_delivered(self, delivery: Delivery, outcome: Outcome, settled: Settled) -> None:
+    def _not_delivered(self, attempt: Attempt, outcome: Outcome, settled: SettleResult) -> None:
         if outcome.result is Result.REJECTED:
             self._answered_at, self._told = self.clock(), False
             if settled.retry_in is None:
-                self._rejected(delivery, outcome)
+                self._rejected(attempt, outcome)
         elif settled.exhausted or settled.attempts >= FAILS_OFTEN:
             self.warn(
                 f"an event keeps failing: {_sequel(settled)}",
@@ -69,7 +69,7 @@ class Reporter:
                 attempts=settled.attempts,
                 reason=outcome.reason,
                 message=outcome.message,
-                **where(delivery),
+                **where(attempt),
             )
         elif not self._told and self.clock() - self._answered_at >= QUIET:
             self._told = True
@@ -79,16 +79,16 @@ class Reporter:
                 reason=outcome.reason,
                 message=outcome.message,
                 retry_in=settled.retry_in,
-                **where(delivery),
+                **where(attempt),
             )
 
-    def _rejected(self, delivery: Delivery, outcome: Outcome) -> None:
+    def _rejected(self, attempt: Attempt, outcome: Outcome) -> None:
         self.warn(
             "the API rejected an event; it is not sent again" if outcome.asked else "an event can't be sent",
             per=outcome.reason,
             reason=outcome.reason,
             message=_words(outcome),
-            **where(delivery),
+            **where(attempt),
         )
 
     def _change(self, change: Change, outcome: Outcome) -> None:
@@ -133,13 +133,13 @@ class Reporter:
         )
 
 
-def where(delivery: Delivery) -> dict[str, Any]:
+def where(attempt: Attempt) -> dict[str, Any]:
     """Where the record can be looked up. The entity's id is not said: for some shops it names a person."""
-    topic, partition, offset = delivery.event.coordinates
-    return {"topic": topic, "partition": partition, "offset": offset, "entity": delivery.entity.kind}
+    topic, partition, offset = attempt.event.coordinates
+    return {"topic": topic, "partition": partition, "offset": offset, "entity": attempt.entity.kind}
 
 
-def _became(outcome: Outcome, settled: Settled) -> str:
+def _became(outcome: Outcome, settled: SettleResult) -> str:
     rules: Sequence[tuple[bool, str]] = (
         (settled.stale, "event left to the next owner of its partition"),
         (outcome.result is Result.DELIVERED, "event delivered" if settled.first else "event confirmed"),
@@ -150,7 +150,7 @@ def _became(outcome: Outcome, settled: Settled) -> str:
     return next((words for holds, words in rules if holds), "event rejected")
 
 
-def _sequel(settled: Settled) -> str:
+def _sequel(settled: SettleResult) -> str:
     if settled.retry_in is None:
         return "it becomes a dead letter"
     held_up = "it is tried on, and holds up its partition's commits"

@@ -17,11 +17,11 @@ from typing import Any, Final, Protocol
 import structlog
 import uvloop
 
-from worker.core.lane import Delivery
+from worker.core.delivery_config import SettleResult
 from worker.core.large import LARGE
 from worker.core.letters import Letter
 from worker.core.outcome import Outcome, Result
-from worker.core.rules import Settled
+from worker.core.state import Attempt
 from worker.engine.dead_letter_writer import DeadLetterWriter
 from worker.engine.reporting import Reporter, where
 from worker.engine.shared_queue import SharedQueue
@@ -30,7 +30,7 @@ from worker.ports import Api, Measure, Warn
 
 log = structlog.get_logger(__name__)
 
-Encode = Callable[[Delivery, str], Form]
+Encode = Callable[[Attempt, str], Form]
 
 #: The loop turns at least this often (s), so that a loop that is stuck can be told from one with nothing to do.
 HEARTBEAT: Final = 1.0
@@ -79,7 +79,7 @@ class Sender:
     #: For what would hold the loop: large bodies, files, the producer of dead letters.
     _aside: Executor = field(init=False)
     _tasks: "dict[object, asyncio.Task[None]]" = field(default_factory=dict)
-    _answered: list[tuple[Delivery, Outcome]] = field(default_factory=list)
+    _answered: list[tuple[Attempt, Outcome]] = field(default_factory=list)
     _turn_is_due: bool = False
     _timer: asyncio.TimerHandle | None = None
     _timer_at: float = float("inf")
@@ -139,13 +139,13 @@ class Sender:
         answered, self._answered, self._turn_is_due = self._answered, [], False
         try:
             turn = self.queue.turn(answered, self.concurrency)
-            for delivery in turn.started:
-                self._tasks[delivery] = self._loop.create_task(self._exchange(delivery))
+            for attempt in turn.started:
+                self._tasks[attempt] = self._loop.create_task(self._exchange(attempt))
             if turn.letters and self.letters is not None:
                 self._tasks[turn.letters[0]] = self._loop.create_task(self._write(self.letters, turn.letters))
-            for (delivery, outcome), settled in zip(answered, turn.settled, strict=True):
-                del self._tasks[delivery]
-                self._report(delivery, outcome, settled)
+            for (attempt, outcome), settled in zip(answered, turn.settled, strict=True):
+                del self._tasks[attempt]
+                self._report(attempt, outcome, settled)
             if self.queue.closed:
                 self._end()
             else:
@@ -166,15 +166,15 @@ class Sender:
         self._timer, self._timer_at = None, float("inf")
         self._turn()
 
-    async def _exchange(self, delivery: Delivery) -> None:
+    async def _exchange(self, attempt: Attempt) -> None:
         try:
-            outcome = await self._send(delivery)
+            outcome = await self._send(attempt)
         except asyncio.CancelledError:
             raise
         except BaseException as error:  # noqa: BLE001 - nobody awaits this task
             self._fail(error)
             return
-        self._answered.append((delivery, outcome))
+        self._answered.append((attempt, outcome))
         if not self._turn_is_due:
             self._turn_is_due = True
             self._loop.call_soon(self._turn)
@@ -189,23 +189,23 @@ class Sender:
         except BaseException as error:  # noqa: BLE001 - nobody awaits this task
             self._fail(error)
 
-    async def _send(self, delivery: Delivery) -> Outcome:
-        if delivery.probe:
+    async def _send(self, attempt: Attempt) -> Outcome:
+        if attempt.probe:
             await self._loop.run_in_executor(self._aside, self._reload_key)
         try:
-            if delivery.event.size < LARGE:
-                form = self.encode(delivery, self.key.value)
+            if attempt.event.size < LARGE:
+                form = self.encode(attempt, self.key.value)
             else:
-                form = await self._loop.run_in_executor(self._aside, self.encode, delivery, self.key.value)
+                form = await self._loop.run_in_executor(self._aside, self.encode, attempt, self.key.value)
         except MemoryError:
             raise  # not the event's fault: the process ends, and whoever starts next reads the event again
         except Exception as error:
-            log.exception("an event was taken in and can't be encoded: a bug", **where(delivery))
+            log.exception("an event was taken in and can't be encoded: a bug", **where(attempt))
             message = f"can't be encoded: {type(error).__name__}"
             return Outcome(Result.REJECTED, "invalid_event", message, asked=False)
         started = self.queue.clock()
         outcome = await self.api.post(form.path, form.body)
-        self.measure.request(delivery.entity.kind, self.queue.clock() - started)
+        self.measure.request(attempt.entity.kind, self.queue.clock() - started)
         return outcome
 
     def _reload_key(self) -> None:
@@ -216,13 +216,13 @@ class Sender:
                 "the API key file can't be used; the key stays as it was", per="key_file", problem=self.key.problem
             )
 
-    def _report(self, delivery: Delivery, outcome: Outcome, settled: Settled) -> None:
+    def _report(self, attempt: Attempt, outcome: Outcome, settled: SettleResult) -> None:
         if settled.first:
-            seconds = max(0.0, time.time() - delivery.event.occurred_at)
-            self.measure.delivered(delivery.entity.kind, seconds)
-            if delivery.on_call:
-                self.measure.call_delivered(delivery.entity.kind, seconds)
-        self._reporter.request(delivery, outcome, settled)
+            seconds = max(0.0, time.time() - attempt.event.occurred_at)
+            self.measure.delivered(attempt.entity.kind, seconds)
+            if attempt.on_call:
+                self.measure.call_delivered(attempt.entity.kind, seconds)
+        self._reporter.request(attempt, outcome, settled)
 
     def _end(self) -> None:
         """The queue is closed: what is in flight is awaited, but not for ever."""
@@ -243,8 +243,8 @@ class Sender:
 def encoder(config: ReadConfig) -> Encode:
     """What makes the request of a delivery, given the key. Ids get the prefix of the record's topic."""
 
-    def of(delivery: Delivery, key: str) -> Form:
-        event = delivery.event
+    def of(attempt: Attempt, key: str) -> Form:
+        event = attempt.event
         link = None if event.link is None else event.link.texts
         return encode(event.payload.value, config.for_topic(event.owner.partition.topic), key, link)
 

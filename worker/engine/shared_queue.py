@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from time import monotonic
 from typing import Final, NamedTuple
 
-from worker.core.lane import Delivery
+from worker.core.delivery_config import SettleResult
+from worker.core.delivery_queue import DeliveryQueue
 from worker.core.letters import Letter
-from worker.core.outbox import Outbox
 from worker.core.outcome import Outcome
-from worker.core.rules import Settled
+from worker.core.state import Attempt
 
 #: Nobody holds the lock for so long (s). Whoever watches or ends the worker waits no longer: it would hang as well.
 LOCKED_AT_MOST: Final = 1.0
@@ -29,8 +29,8 @@ class Turn(NamedTuple):
     write. `wake_at`: when the next turn is due, unless something else brings one before (monotonic seconds).
     """
 
-    settled: Sequence[Settled]
-    started: Sequence[Delivery]
+    settled: Sequence[SettleResult]
+    started: Sequence[Attempt]
     letters: list[Letter]
     wake_at: float
     now: float
@@ -39,9 +39,11 @@ class Turn(NamedTuple):
 class SharedQueue:
     """Thread-safe. `letters_at_once`: dead letters that are handed out together; 0: somebody else takes them."""
 
-    def __init__(self, outbox: Outbox, clock: Callable[[], float] = monotonic, *, letters_at_once: int = 0) -> None:
+    def __init__(
+        self, deliveries: DeliveryQueue, clock: Callable[[], float] = monotonic, *, letters_at_once: int = 0
+    ) -> None:
         self.clock = clock
-        self._outbox = outbox
+        self._deliveries = deliveries
         self._lock = threading.Lock()
         self._wake: Callable[[], None] = lambda: None
         #: When the sending loop looks again by itself.
@@ -54,7 +56,7 @@ class SharedQueue:
         self.closed = False
 
     @contextmanager
-    def outbox(self, patience: float = -1) -> Iterator[Outbox]:
+    def locked(self, patience: float = -1) -> Iterator[DeliveryQueue]:
         """The queue itself, for as long as it takes: nothing slow in here. Wakes the sending loop if need be.
 
         Raises TimeoutError if the lock can't be had within `patience` seconds; -1: waits for ever.
@@ -62,7 +64,7 @@ class SharedQueue:
         if not self._lock.acquire(timeout=patience):
             raise TimeoutError("somebody holds the delivery queue")
         try:
-            yield self._outbox
+            yield self._deliveries
             if self._due(self.clock()) < self._alarm:
                 self._wake_sender()
         finally:
@@ -73,21 +75,21 @@ class SharedQueue:
         with self._lock:
             self._wake = wake
 
-    def turn(self, answered: Sequence[tuple[Delivery, Outcome]], concurrency: int) -> Turn:
+    def turn(self, answered: Sequence[tuple[Attempt, Outcome]], concurrency: int) -> Turn:
         """Settles what was answered, and starts what is due, as long as fewer than `concurrency` are in flight."""
         with self._lock:
-            outbox, now = self._outbox, self.clock()
-            settled = [outbox.settle(delivery, outcome, now) for delivery, outcome in answered]
-            started: list[Delivery] = []
+            deliveries, now = self._deliveries, self.clock()
+            settled = [deliveries.settle(attempt, outcome, now) for attempt, outcome in answered]
+            started: list[Attempt] = []
             letters: list[Letter] = []
             self._alarm, self.sender_seen_at, wake_at = _AWAKE, now, _NEVER
             if not self.closed:
-                room = concurrency - outbox.in_flight
-                while room > 0 and (delivery := outbox.take(now)) is not None:
-                    started.append(delivery)
+                room = concurrency - deliveries.in_flight
+                while room > 0 and (attempt := deliveries.take(now)) is not None:
+                    started.append(attempt)
                     room -= 1
                 if self._letters_at_once and self.letters_since is None:
-                    letters = outbox.letters.take(now, self._letters_at_once)
+                    letters = deliveries.letters.take(now, self._letters_at_once)
                     self.letters_since = now if letters else None
                 if room > 0:  # else the next answer brings the next turn
                     self._alarm = wake_at = self._due(now)
@@ -98,9 +100,9 @@ class SharedQueue:
         with self._lock:
             self.letters_since = None
             for letter in written:
-                self._outbox.letter_written(letter)
+                self._deliveries.letter_written(letter)
             if failed:
-                self._outbox.letters.failed(failed, self.clock())
+                self._deliveries.letters.failed(failed, self.clock())
 
     def close(self) -> None:
         """Nothing starts any more; the sending loop ends, unless a thread is stuck with the lock in its hands."""
@@ -113,10 +115,10 @@ class SharedQueue:
 
     def _due(self, now: float) -> float:
         """When the sending loop has something to do, unless something happens before."""
-        outbox = self._outbox
-        due = outbox.wake_at(now)
-        if self._letters_at_once and self.letters_since is None and len(outbox.letters):
-            letters_due = outbox.letters.wake_at(now)
+        deliveries = self._deliveries
+        due = deliveries.wake_at(now)
+        if self._letters_at_once and self.letters_since is None and len(deliveries.letters):
+            letters_due = deliveries.letters.wake_at(now)
             if letters_due is not None and (due is None or letters_due < due):
                 return letters_due
         return _NEVER if due is None else due

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from worker.core.circuit_breaker import KINDS
-from worker.core.outbox import Outbox
-from worker.core.ownership import Partition
+from worker.core.delivery_queue import DeliveryQueue
+from worker.core.state import Partition
+from worker.engine.poll_status import PollStatus
 from worker.engine.shared_queue import SharedQueue
-from worker.engine.view import View
 from worker.ports import Health, Membership, PartitionState, Snapshot
 
 #: A member that joins again, as in a rebalance, counts as being in the group for this long (s).
@@ -19,24 +19,24 @@ class Status:
     """`stalled` says what does not turn over any more, if anything; `draining`, whether the worker is stopping."""
 
     queue: SharedQueue
-    view: View
+    view: PollStatus
     stalled: Callable[[], str | None]
     draining: Callable[[], bool]
 
     def snapshot(self) -> Snapshot:
-        with self.queue.outbox() as outbox:
+        with self.queue.locked() as deliveries:
             now = self.queue.clock()
-            oldest = outbox.oldest_read_at()
+            oldest = deliveries.oldest_read_at()
             return Snapshot(
-                counts=outbox.counts.copy(),
-                pending=outbox.pending,
-                pending_bytes=outbox.pending_bytes,
-                unsettled=outbox.unsettled,
-                in_flight=outbox.in_flight,
+                counts=deliveries.counts.copy(),
+                pending=deliveries.pending,
+                pending_bytes=deliveries.pending_bytes,
+                unsettled=deliveries.unsettled,
+                in_flight=deliveries.in_flight,
                 oldest_unsettled=0.0 if oldest is None else now - oldest,
-                partitions=self._partitions(outbox, now),
+                partitions=self._partitions(deliveries, now),
                 intake_paused=self.view.paused,
-                sending_paused=_sending_paused(outbox, now),
+                sending_paused=_sending_paused(deliveries, now),
                 rebalances=self.view.rebalances.copy(),
                 commits=self.view.commits.copy(),
                 polled_at=self.view.polled_at_wall,
@@ -56,8 +56,8 @@ class Status:
         if not self._in_group():
             reasons.append(f"not in the consumer group: {self.view.membership}")
         reasons += [f"topic {topic} does not exist, or this user may not see it" for topic in self.view.missing_topics]
-        with self.queue.outbox() as outbox:
-            if outbox.breakers.key.reason is not None:
+        with self.queue.locked() as deliveries:
+            if deliveries.breakers.key.reason is not None:
                 reasons.append("the API refuses the key")
         return reasons
 
@@ -68,15 +68,15 @@ class Status:
         since = view.unstable_since
         return view.joined_once and since is not None and self.queue.clock() - since < JOINING_IS_FINE_FOR
 
-    def _partitions(self, outbox: Outbox, now: float) -> dict[Partition, PartitionState]:
+    def _partitions(self, deliveries: DeliveryQueue, now: float) -> dict[Partition, PartitionState]:
         """Past its lease a worker owns nothing that it knows of.
 
         Shown as its own, what nobody reads would have no lag here: a stop in a quiet hour would be silent.
         """
         states: dict[Partition, PartitionState] = {}
-        if now >= outbox.lease_until:
+        if now >= deliveries.lease_until:
             return states
-        for partition, owner in outbox.owned.items():
+        for partition, owner in deliveries.owned.items():
             sample = self.view.ends.get(partition)
             end = None if sample is None else sample.high_watermark
             if end is not None and owner.position is not None:
@@ -86,9 +86,9 @@ class Status:
         return states
 
 
-def _sending_paused(outbox: Outbox, now: float) -> frozenset[tuple[str, str]]:
+def _sending_paused(deliveries: DeliveryQueue, now: float) -> frozenset[tuple[str, str]]:
     """Kinds with the reason. What stops everything stops either kind."""
-    paused = {(str(kind), str(reason)) for kind, reason in outbox.breakers.paused()}
-    if now < outbox.pause.until:
+    paused = {(str(kind), str(reason)) for kind, reason in deliveries.breakers.paused()}
+    if now < deliveries.pause.until:
         paused |= {(kind, "retry_after") for kind in KINDS}
     return frozenset(paused)

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from worker.engine.poll_status import PollStatus
 from worker.engine.shared_queue import LOCKED_AT_MOST, SharedQueue
-from worker.engine.view import View
 
 log = structlog.get_logger(__name__)
 
@@ -31,7 +31,7 @@ class Supervisor:
     """
 
     queue: SharedQueue
-    view: View
+    view: PollStatus
     request_timeout: float
     rebalance_timeout: float
     failure: str | None = None
@@ -68,8 +68,8 @@ class Supervisor:
         now = self.queue.clock()
         if self.failure is not None:
             return self.failure
-        if now - self.view.beat_at > POLL_STALLED_AFTER:
-            return f"the poll loop has not turned for {now - self.view.beat_at:.0f} s"
+        if now - self.view.heartbeat_at > POLL_STALLED_AFTER:
+            return f"the poll loop has not turned for {now - self.view.heartbeat_at:.0f} s"
         return None if self.queue.closed else self._sending_stalled(now)  # closed: whoever closed it awaits its end
 
     def check(self) -> None:
@@ -85,8 +85,8 @@ class Supervisor:
         if (seen := self.queue.sender_seen_at) is not None and now - seen > SENDING_STALLED_AFTER:
             return f"the sending loop has not turned for {now - seen:.0f} s"
         try:
-            with self.queue.outbox(LOCKED_AT_MOST) as outbox:
-                started, letters_since = outbox.oldest_start(), self.queue.letters_since
+            with self.queue.locked(LOCKED_AT_MOST) as deliveries:
+                started, letters_since = deliveries.oldest_start(), self.queue.letters_since
         except TimeoutError:
             return None  # whoever holds it stops the sending loop, which is seen above before long
         if started is not None and now - started > self.request_timeout + REQUEST_OVERDUE:

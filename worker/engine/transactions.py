@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from worker.core.ownership import Partition
+from worker.core.state import Partition
 from worker.ports import LogEnd
 
 log = structlog.get_logger(__name__)

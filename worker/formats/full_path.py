@@ -76,7 +76,9 @@ def _of_object(tree: dict[str, Any], reading: Reading) -> Outcome:
     if not reading.plain:
         tree = parse.clean(tree)
     if envelope.is_debezium(tree):
-        problem = "expected an event, found a Debezium change: send the outbox table through Debezium's event router"
+        problem = (
+            "expected an event, found a Debezium change: send the delivery queue table through Debezium's event router"
+        )
         return Invalid("invalid_event", "unknown", reading.at.removesuffix("."), problem)
     try:
         return _of_draft(_draft(tree, reading), reading)

@@ -35,15 +35,22 @@ def table(
     """
     stream = sys.stdout if stream is None else stream
     if not is_terminal(stream):
-        for row in (columns, *rows):
-            print(*("" if cell is None else printable(cell) for cell in row), sep="\t", file=stream)
+        for cells in (columns, *rows):
+            print(*("" if cell is None else printable(cell) for cell in cells), sep="\t", file=stream)
         return
     drawn = Table(title=title, title_justify="left", header_style="bold")
     for column in columns:
         drawn.add_column(column, overflow="fold")
-    for row in rows:
-        drawn.add_row(*map(_cell, row))
+    for cells in rows:
+        drawn.add_row(*map(_cell, cells))
     Console(file=stream).print(drawn)
+
+
+def row(cells: Sequence[object]) -> None:
+    """One row, at once, where the others are not known yet: as `table` writes it where no person reads it."""
+    separator = "  " if is_terminal(sys.stdout) else "\t"
+    sys.stdout.write(separator.join("" if cell is None else printable(cell) for cell in cells) + "\n")
+    sys.stdout.flush()
 
 
 def emit(document: Any) -> None:

@@ -5,10 +5,12 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from worker.adapters.kafka.admin import Admin
-from worker.core.ownership import Partition
+from worker.core.state import Partition
 
 #: A healthy producer that writes exactly once nearly always has one open; none stays open for so long (s).
 _OPEN_FOR = 2.0
+#: So long a redrive waits for the end of open transactions (s).
+PATIENCE = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,3 +37,20 @@ def held_up(admin: Admin, partitions: Collection[Partition]) -> dict[Partition, 
     time.sleep(_OPEN_FOR)
     again = admin.ends(suspects)
     return {at: HeldUp(again[at], high[at] - again[at]) for at in suspects if again[at] == first[at]}
+
+
+def still_open(admin: Admin, partitions: Collection[Partition]) -> list[Partition]:
+    """Waits until all that is written now can be read; returns partitions where it can't, after PATIENCE seconds.
+
+    Raises as `Admin` does.
+    """
+    written, deadline = admin.high_watermarks(partitions), time.monotonic() + PATIENCE
+    while found := [at for at, end in admin.ends(partitions).items() if end < written[at]]:
+        if time.monotonic() >= deadline:
+            break
+        _pause()
+    return found
+
+
+def _pause() -> None:
+    time.sleep(0.1)

@@ -11,7 +11,7 @@ Fault = dict[str, Any]
 
 @kind("api-down")
 def api_down(world: World) -> None:
-    """The API answers 503 to everything for a while: the gate shuts, and probes come one at a time."""
+    """The API answers 503 to everything for a while: the circuit breaker opens, and probes come one at a time."""
     worker = world.worker()
     with world.load():
         world.delivered(10)
@@ -49,7 +49,7 @@ def brownout_30(world: World) -> None:
 @kind("brownout-70")
 def brownout_70(world: World) -> None:
     """70 % of the requests fail with a 5xx."""
-    # The gate shuts after some 16 requests, and stays shut for 1, 3, 7, 15 or 31 s: as long as probes fail, by chance.
+    # The circuit breaker opens after some 16 requests, and stays open for 1 to 31 s, while probes fail by chance.
     _under(world, _brownout(world, 0.7), at_least=20, within=300)
 
 

@@ -1,52 +1,67 @@
-"""A topic with carts, and a dead-letter topic with letters of them as the worker writes them."""
+"""A topic with carts, a dead-letter topic with letters of them as the worker writes them, and the API."""
 
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from kafka import KafkaProducer, TopicPartition
-from kafka.admin import ConfigResource, ConfigResourceType
-from kafka.errors import KafkaTimeoutError
+from kafka.admin import NewPartitions
 
 from tests.brokers.kafka import ExternalCluster, KafkaCluster
-from tests.brokers.tools import Record, ask, committed, end_offsets, produce, read_all
+from tests.brokers.tools import Record, ask, end_offsets, produce
 from tests.conftest import TopicFactory
+from tests.integration.conftest import api
+from tests.integration.events import version
 from tests.ops.program import Answer, inside
+from worker.sandbox.api import Sandbox
+
+__all__ = ["api"]
 
 FAILED_AT = "2026-11-21T08:00:00Z"
 
 
-#: Writes a copy, and returns its future, which is done.
-Write = Callable[[], Any]
-
-
 @dataclass(frozen=True)
 class Post:
-    """One partition, so that a record's place is its number."""
+    """One partition, unless `add_partition` is called, so that a record's offset is its number."""
 
     bootstrap: str
     topic: str
     letters: str
     group: str
+    api: Sandbox
 
     @property
     def variables(self) -> dict[str, str]:
         return {
             "KAFKA_BOOTSTRAP_SERVERS": self.bootstrap,
+            "KAFKA_TOPICS": self.topic,
             "KAFKA_DLQ_TOPIC": self.letters,
             "KAFKA_GROUP_ID": self.group,
+            "OPTICO_URL": self.api.url,
         }
 
-    def dlq(self, *arguments: str) -> Answer:
-        return inside("dlq", *arguments, variables=self.variables)
+    def dlq(self, *arguments: str, **variables: str) -> Answer:
+        return inside("dlq", *arguments, variables=self.variables | variables)
 
-    def redrive(self, *arguments: str) -> list[tuple[str, str]]:
-        """Letters and what became of them, in the command's order."""
-        answer = self.dlq("redrive", "--json", *arguments)
-        assert answer.code == 0, answer.err
-        return [(line["letter"].removeprefix(f"{self.letters}-0-"), line["outcome"]) for line in answer.json_lines]
+    def redrive(self, *arguments: str, code: int = 0, **variables: str) -> list[tuple[str, str]]:
+        """Letters and what becomes of them, in the command's order."""
+        answer = self.dlq("redrive", "--json", *arguments, **variables)
+        assert answer.code == code, answer.err
+        return [(line["letter"].removeprefix(f"{self.letters}:0:"), line["outcome"]) for line in answer.json_lines]
+
+    def execute(self, *arguments: str, code: int = 0, **variables: str) -> dict[str, str]:
+        """What became of each letter."""
+        return dict(self.redrive("--execute", *arguments, code=code, **variables))
+
+    def held(self) -> dict[str, int]:
+        """The version of each cart or order that the API holds."""
+        return {record.id: version(record.params) for record in self.api.records()}
+
+    def requested(self) -> list[tuple[str, int]]:
+        """All that the API was asked for, in order."""
+        return [(str(request.id), version(request.params)) for request in self.api.requests()]
 
     def write(self, records: Sequence[Record]) -> list[Record]:
         return produce(self.bootstrap, self.topic, records)
@@ -69,40 +84,26 @@ class Post:
             "attempts": 1,
             "failed_at": FAILED_AT,
             "worker": "worker-1",
-            "redrives": 0,
         } | more
         if truncated:
             said["truncated"] = 1
         headers = tuple((f"dlq.{name}", str(value).encode()) for name, value in said.items())
         return Record(record.key, b"" if truncated else record.value, (*headers, *record.headers))
 
-    def records(self, start: int = 0) -> list[Record]:
-        """What the topic holds from that offset on."""
-        return [record for record in read_all(self.bootstrap, self.topic) if (record.offset or 0) >= start]
-
-    def values(self, key: bytes = b"cart:1") -> list[bytes | None]:
-        """An entity's states, as the log has them."""
-        return [record.value for record in self.records() if record.key == key]
-
-    def end(self) -> int:
-        return end_offsets(self.bootstrap, self.topic)[0]
-
-    def remembered(self) -> dict[int, int]:
-        return committed(self.bootstrap, f"{self.group}-redrive", self.letters)
+    def ends(self) -> dict[int, int]:
+        return end_offsets(self.bootstrap, self.topic)
 
     def delete_before(self, offset: int) -> None:
         """As retention does."""
         ask(self.bootstrap, lambda admin: admin.delete_records({TopicPartition(self.topic, 0): offset}))
 
-    def limit(self, size: int) -> None:
-        """From now on the topic takes no larger batches."""
-        resource = ConfigResource(ConfigResourceType.TOPIC, self.topic, {"max.message.bytes": str(size)})
-        ask(self.bootstrap, lambda admin: admin.alter_configs([resource]))
+    def add_partition(self) -> None:
+        ask(self.bootstrap, lambda admin: admin.create_partitions({self.topic: NewPartitions(2)}))
 
 
 @pytest.fixture
-def post(kafka: KafkaCluster | ExternalCluster, topic: TopicFactory, group: str) -> Post:
-    return Post(kafka.bootstrap, topic(), topic(), group)
+def post(kafka: KafkaCluster | ExternalCluster, topic: TopicFactory, group: str, api: Sandbox) -> Post:
+    return Post(kafka.bootstrap, topic(), topic(), group, api)
 
 
 class Transaction:
@@ -137,25 +138,3 @@ def other(post: Post) -> Iterator[Transaction]:
     transaction = Transaction(post)
     yield transaction
     transaction.close()
-
-
-class Lost:
-    """A future whose answer never comes."""
-
-    def get(self, timeout: float) -> Any:
-        raise KafkaTimeoutError(f"no answer for {timeout:g} s")
-
-
-def copies_are_written(monkeypatch: pytest.MonkeyPatch, how: Callable[[Write], Any]) -> None:
-    """From now on `how` decides when a copy is written, and which future the program gets."""
-    send = KafkaProducer.send
-
-    def sent(producer: Any, topic: str, **record: Any) -> Any:
-        def write() -> Any:
-            future = send(producer, topic, **record)
-            future.get(30)
-            return future
-
-        return how(write) if "dlq.redrives" in dict(record.get("headers") or ()) else write()
-
-    monkeypatch.setattr(KafkaProducer, "send", sent)

@@ -1,27 +1,21 @@
-"""An inherited link to a call: a letter names it, and the copy that a redrive writes brings it back to the worker."""
+"""An inherited link to a call: a letter names it, and a redrive sends it."""
 
+import time
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
-from tests.core.support import P0, REJECTED, A, box
+from tests.brokers.tools import Record
+from tests.core.support import REJECTED, A, box
+from tests.integration.events import cart
+from tests.ops.dlq.conftest import Post
 from worker.adapters.kafka.dead_letters import DeadLetterTopic
-from worker.core.event import Event, Invalid, Skipped
 from worker.core.letters import Letter
-from worker.engine.redriven import take_over_links
-from worker.ops.dlq.copies import copy_of
-from worker.ops.dlq.letter import DeadLetter
 from worker.ports import Content
 from worker.settings import Kafka
 
 HEADERS = (("trace", b"1"),)
-
-
-class Read:
-    """A record as the client hands it out."""
-
-    def __init__(self, headers: tuple[tuple[str, bytes], ...]) -> None:
-        self.offset, self.timestamp, self.key, self.value, self.headers = 5, 1000, b"cart:a", b"{}", headers
 
 
 def letter(*, call_id: str | None, newer_call_id: str | None = None) -> Letter:
@@ -29,10 +23,10 @@ def letter(*, call_id: str | None, newer_call_id: str | None = None) -> Letter:
     made = box(dead_letters=True)
     made.add(A, call_id=call_id, agent="Zoé")
     made.add(A, call_id=newer_call_id)
-    delivery = made.next()
-    delivery.event.payload = Content(b"{}", b"cart:a", HEADERS, 1000)
-    made.settle(delivery, REJECTED)
-    (found,) = made.outbox.letters.take(made.now, 1)
+    attempt = made.next()
+    attempt.event.payload = Content(b"{}", b"cart:a", HEADERS, 1000)
+    made.settle(attempt, REJECTED)
+    (found,) = made.deliveries.letters.take(made.now, 1)
     return found
 
 
@@ -52,34 +46,54 @@ def test_what_the_record_says_itself_is_in_no_header() -> None:
     assert said["dlq.agent"].decode() == "Zoé"
 
 
-def test_the_copy_of_a_letter_has_its_inherited_link() -> None:
-    record = Read(tuple(headers(letter(call_id="7")).items()))
-    copy = copy_of(DeadLetter.of(P0, record), record)
-    assert dict(copy.headers)["dlq.call_id"] == b"7"
-    decoded: list[Event | Skipped | Invalid] = [Event(A)]
-    take_over_links([Read(copy.headers)], decoded)
-    assert decoded == [Event(A, call_id="7", agent="Zoé")]
+def linked(post: Post) -> dict[str, tuple[object, object]]:
+    """The call id and the agent that the API was last told, for each cart."""
+    return {record.id: (record.params.get("call_id"), record.params.get("agent")) for record in post.api.records()}
 
 
-def test_a_redriven_event_that_is_rejected_again_keeps_its_link() -> None:
-    made = box(dead_letters=True)
-    made.add(A, call_id="7")
-    delivery = made.next()
-    delivery.event.payload = Content(b"{}", b"cart:a", (("dlq.call_id", b"7"),), 1000)
-    made.settle(delivery, REJECTED)
-    (found,) = made.outbox.letters.take(made.now, 1)
-    assert headers(found)["dlq.call_id"] == b"7"
+def written(record: Record, seconds_ago: float) -> Record:
+    return replace(record, timestamp=int((time.time() - seconds_ago) * 1000))
 
 
-def test_what_a_record_says_counts_before_its_headers() -> None:
-    decoded: list[Event | Skipped | Invalid] = [Event(A, call_id="8")]
-    take_over_links([Read((("dlq.call_id", b"7"), ("dlq.agent", b"Zoe")))], decoded)
-    assert decoded == [Event(A, call_id="8", agent="Zoe")]
+def test_a_redrive_sends_the_inherited_link_of_a_letter(post: Post) -> None:
+    """What the value says itself counts first."""
+    post.reject(post.write([cart("1")]), call_id=7, agent="Zoe")
+    post.reject(post.write([cart("2", call_id=8)]), call_id=7, agent="Zoe")
+    post.reject(post.write([cart("3", call_id=8)]), agent="Zoe")
+
+    post.execute()
+
+    assert linked(post) == {"1": ("7", "Zoe"), "2": ("8", None), "3": ("8", "Zoe")}
 
 
-@pytest.mark.parametrize("call_id", [b"abc", b"7&key=other", b"", b"0", b"7.5", b"\xff", b"9" * 5000])
-def test_a_header_that_is_no_call_id_is_left_out(call_id: bytes) -> None:
+def test_a_newer_state_takes_over_the_link_of_the_letter_that_it_supersedes(post: Post) -> None:
+    """Both what the letter inherited and what its own value says; not for more than a day."""
+    day = 86_400
+    old = [cart("1"), cart("2", agent="Max"), cart("3"), cart("4")]
+    records = post.write([written(record, 2 * day) for record in old])
+    post.reject(records, call_id=7)
+    fresh = [written(cart(id_, 2), 1.5 * day) for id_ in "12"]
+    post.write([*fresh, written(cart("3", 2), 0), written(cart("4", 2, call_id=9), 1.5 * day)])
+
+    assert set(post.execute().values()) == {"superseded"}
+
+    assert linked(post) == {"1": ("7", None), "2": ("7", "Max"), "3": (None, None), "4": ("9", None)}
+
+
+def test_a_link_is_sent_with_the_value_of_a_letter_whose_record_is_gone(post: Post) -> None:
+    post.reject(post.write([cart("1"), cart("2")])[:1], call_id=7)
+    post.delete_before(1)
+
+    post.execute("--accept-stale")
+
+    assert linked(post) == {"1": ("7", None)}
+
+
+@pytest.mark.parametrize("call_id", ["abc", "7&key=other", "", "0", "7.5", "9" * 5000])
+def test_a_header_that_is_no_call_id_is_left_out(post: Post, call_id: str) -> None:
     """Anybody who writes to the topic can set it, and it becomes part of the request as it is."""
-    decoded: list[Event | Skipped | Invalid] = [Event(A)]
-    take_over_links([Read((("dlq.call_id", call_id), ("dlq.agent", b"Zoe")))], decoded)
-    assert decoded == [Event(A, agent="Zoe")]
+    post.reject(post.write([cart("1")]), call_id=call_id, agent="Zoe")
+
+    post.execute()
+
+    assert linked(post) == {"1": (None, "Zoe")}

@@ -1,349 +1,415 @@
-import itertools
+"""What a redrive makes of letters, by what the log holds after them, on a real Kafka and the sandbox."""
+
 import json
-from collections.abc import Mapping, Sequence
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from tests.brokers.tools import Record, produce
+from tests.brokers.tools import Record, end_offsets, produce, read_all, start_offsets, wait_until
+from tests.conftest import TopicFactory
 from tests.integration.events import cart, order
-from tests.ops.dlq.conftest import Post
+from tests.integration.process import KEY
+from tests.ops.dlq.conftest import Post, Transaction
 from tests.ops.program import optico
-from worker.adapters.kafka.admin import KafkaAdmin, Noted
-from worker.adapters.kafka.writer import NewRecord, NotWritten, Writer
-from worker.core.ownership import Partition
-from worker.ops.dlq import memory
-from worker.ports import FatalError, UnavailableError
+from worker.ops import dlq, transactions
+
+OLD, NEW = cart("1", 1), cart("1", 2)
+EMPTIED = Record(b"cart:1", json.dumps(json.loads(OLD.value or b"") | {"products": []}).encode())
 
 
-def headers(record: Record) -> dict[str, bytes]:
-    return dict(record.headers)
-
-
-def test_a_dry_run_says_what_it_would_do_and_changes_nothing(post: Post) -> None:
-    post.reject(post.write([cart("1"), cart("2")]))
+def test_a_dry_run_says_what_it_would_send_and_sends_nothing(post: Post) -> None:
+    post.reject(post.write([OLD, cart("2")]))
 
     answer = optico("dlq", "redrive", variables=post.variables)
 
-    assert (answer.code, [row["outcome"] for row in answer.rows]) == (0, ["redrive", "redrive"])
-    assert answer.err == "2 to put back; nothing was changed: --execute does it\n"
-    assert (post.end(), post.remembered()) == (2, {})
+    assert (answer.code, [row["outcome"] for row in answer.rows]) == (0, ["send", "send"])
+    assert answer.err.endswith("2 to send; nothing was sent: --execute does it\n")
+    assert post.requested() == []
 
 
-def test_the_original_bytes_go_back_with_key_and_headers_and_redrives_counted_up(post: Post) -> None:
-    odd = Record(b"cart:1", cart("1").value, (("trace", b"\xff\x00"), ("trace", b"2"), ("empty", b"")))
-    (written,) = post.write([odd])
-    post.reject([written], redrives=2)
+def test_the_record_of_a_letter_is_delivered_and_nothing_is_written_to_kafka(post: Post) -> None:
+    post.reject(post.write([OLD, order("1")]))
+    before = post.ends(), end_offsets(post.bootstrap, post.letters)
 
     answer = optico("dlq", "redrive", "--execute", variables=post.variables)
 
-    (copy,) = post.records(start=1)
-    assert (answer.code, answer.err) == (0, f"1 put back; remembered in group {post.group}-redrive\n")
-    assert (copy.key, copy.value, copy.partition) == (odd.key, odd.value, 0)
-    assert copy.headers == (*odd.headers, ("dlq.redrives", b"3"))
+    assert (answer.code, [row["outcome"] for row in answer.rows]) == (0, ["sent", "sent"])
+    assert answer.err.endswith("2 sent\n")
+    assert sorted((request.kind, str(request.id)) for request in post.api.requests()) == [("cart", "1"), ("order", "1")]
+    assert (post.ends(), end_offsets(post.bootstrap, post.letters)) == before
 
 
-def test_what_went_back_is_remembered_and_goes_back_once(post: Post) -> None:
-    post.reject(post.write([cart("1"), cart("2")]))
+def test_a_repeat_is_safe_and_sends_the_same_states(post: Post) -> None:
+    post.reject(post.write([OLD, cart("2", 5), cart("2", 6)]))
 
-    first = post.redrive("--execute")
-    second = post.redrive("--execute")
-
-    assert first == [("0", "redriven"), ("1", "redriven")]
-    assert second == []
-    assert (post.end(), post.remembered()) == (4, {0: 2})
-
-
-def test_letters_chosen_by_reason_leave_gaps_that_are_remembered(post: Post) -> None:
-    for number in range(6):
-        reason = "other_error" if number % 2 else "unknown_visit_id"
-        post.reject(post.write([cart(str(number))]), reason=reason)
-
-    odd = post.redrive("--reason", "other_error", "--execute")
-    low_after_odd = post.remembered()
-    dry = post.redrive("--again", "--force")
-    rest = post.redrive("--execute")
-
-    assert odd == [("1", "redriven"), ("3", "redriven"), ("5", "redriven")]
-    assert low_after_odd == {0: 0}
-    assert [letter for letter, _ in dry] == ["0", "1", "2", "3", "4", "5"]
-    assert rest == [("0", "redriven"), ("2", "redriven"), ("4", "redriven")]
-    assert (post.end(), post.remembered()) == (12, {0: 6})
+    outcomes = {"0": "sent", "1": "superseded", "2": "sent"}
+    assert post.execute() == outcomes
+    assert post.execute() == outcomes
+    assert post.held() == {"1": 1, "2": 6}
+    assert sorted(post.requested()) == sorted([("1", 1), ("2", 6)] * 2)
 
 
-def test_what_a_note_has_no_room_for_goes_back_once(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
-    post.reject(post.write([cart("0"), cart("0", 2), cart("1"), Record(None, b"{")]))
-    monkeypatch.setattr(memory, "LONGEST_NOTE", 2)
+def test_the_newest_later_record_is_sent_in_place_of_the_letter(post: Post) -> None:
+    post.reject(post.write([OLD, order("1")]))
+    post.write([cart("1", 7), NEW])
 
-    answer = post.dlq("redrive", "--execute", f"{post.letters}-0-2", f"{post.letters}-0-3")
+    lines = post.dlq("redrive", "--execute", "--json").json_lines
 
-    assert (answer.code, [row["outcome"] for row in answer.rows]) == (0, ["redriven", "redriven"])
-    assert "but for 2: --force would send them again" in answer.err
-    assert post.redrive() == [("0", "superseded"), ("1", "redrive"), ("2", "superseded"), ("3", "superseded")]
-
-
-def test_one_letter_is_chosen_by_its_place_or_its_records(post: Post) -> None:
-    post.reject(post.write([cart("1"), cart("2"), cart("3")]))
-
-    assert post.redrive(f"{post.letters}-0-1", f"{post.topic}-0-2") == [("1", "redrive"), ("2", "redrive")]
-
-
-def test_a_letter_that_came_back_too_often_is_refused(post: Post) -> None:
-    post.reject(post.write([cart("1")]), redrives=2)
-    post.reject(post.write([cart("2")]), redrives=3)
-
-    assert post.redrive() == [("0", "redrive"), ("1", "refused")]
-    assert post.redrive("--max-redrives", "4") == [("0", "redrive"), ("1", "redrive")]
-    assert post.redrive("--execute") == [("0", "redriven"), ("1", "refused")]
+    found = {line["entity"]: (line["outcome"], line["superseded_by"]) for line in lines}
+    assert found == {"cart": ("superseded", f"{post.topic}:0:3"), "order": ("sent", None)}
+    assert sorted(post.requested()) == [("1", 1), ("1", 2)]
 
 
 @pytest.mark.parametrize(
     "later",
     [
-        cart("1", 2),
         Record(b"cart:1", None),
-        Record(b"cart:1", json.dumps(json.loads(cart("1").value or b"") | {"products": []}).encode()),
-        Record(b"cart:1", json.dumps({"type": "cart", "id": "1", "visit_id": "v"}).encode()),
         Record(b"cart:1", b"{"),
-        Record(None, cart("1", 2).value),
+        Record(b"cart:1", json.dumps({"type": "cart", "id": "1", "visit_id": "v"}).encode()),
+        cart("1", 3, visit_id=None),
     ],
-    ids=["newer state", "tombstone", "emptied", "invalid", "malformed", "without a key"],
+    ids=["tombstone", "malformed", "invalid", "no visit"],
 )
-def test_a_letter_whose_cart_has_a_later_record_is_superseded(post: Post, later: Record) -> None:
-    post.reject(post.write([cart("1"), order("1")]))
+def test_a_later_record_that_can_not_be_sent_does_not_count(post: Post, later: Record) -> None:
+    post.reject(post.write([OLD]))
     post.write([later])
 
-    assert post.redrive("--execute") == [("0", "superseded"), ("1", "redriven")]
-    assert [(record.key, record.value) for record in post.records(start=3)] == [(b"order:1", order("1").value)]
+    assert post.execute() == {"0": "sent"}
+    assert post.held() == {"1": 1}
 
 
-def test_force_sends_a_superseded_letter_too_and_the_newer_state_last(post: Post) -> None:
-    old, new = post.write([cart("1", 1), cart("1", 2)])
-    post.reject([new, old])
+def test_a_cart_that_was_emptied_since_is_not_sent(post: Post) -> None:
+    post.reject(post.write([OLD]))
+    post.write([NEW, EMPTIED])
 
-    assert post.redrive() == [("1", "superseded"), ("0", "redrive")]
-    assert post.redrive("--force", "--execute") == [("1", "redriven"), ("0", "redriven")]
-    assert [record.value for record in post.records(start=2)] == [old.value, new.value]
+    assert post.execute() == {"0": "superseded"}
+    assert post.requested() == []
 
 
-def test_an_older_state_stays_behind_where_the_newer_one_is_known_by_its_letter_only(post: Post) -> None:
-    post.reject(post.write([cart("1", 1), cart("1", 2)]))
+def test_an_emptied_cart_that_has_a_name_is_sent_as_any_other(post: Post) -> None:
+    post.reject(post.write([OLD]))
+    post.write([EMPTIED])
+
+    assert post.execute(WORKER_EMPTIED_CART_NAME="empty") == {"0": "superseded"}
+    (request,) = post.api.requests()
+    assert request.params["products"][0]["name"] == "empty"
+
+
+def test_where_the_newer_state_has_expired_from_the_log_the_letter_is_refused(post: Post) -> None:
+    """Also where other records are left; --accept-stale sends the letter's value, and names the cart."""
+    post.reject(post.write([OLD, NEW, cart("2")])[:1])
     post.delete_before(2)
 
-    (old, outcome), *_ = post.redrive()
+    refused = post.dlq("redrive", "--execute")
+    assert refused.code == 1
+    assert [row["outcome"] for row in refused.rows] == ["refused"]
+    assert "nobody knows what was delivered since" in refused.rows[0]["detail"]
+    assert post.requested() == []
 
-    assert (old, outcome) == ("0", "superseded")
+    accepted = post.dlq("redrive", "--execute", "--accept-stale")
+    assert (accepted.code, [row["outcome"] for row in accepted.rows]) == (0, ["sent"])
+    assert "cart:1: its record is gone" in accepted.err
+    assert post.held() == {"1": 1}
 
 
-def test_where_the_log_is_deleted_nothing_goes_back_unasked(post: Post) -> None:
-    """Whether a newer state was in what is deleted can't be known."""
-    post.reject(post.write([cart("1"), cart("2")])[:1])
+def test_what_is_left_of_an_entity_after_an_expired_record_is_sent(post: Post) -> None:
+    """The log still holds everything after it."""
+    post.reject(post.write([OLD, NEW, cart("1", 3)])[:1])
     post.delete_before(2)
 
-    assert post.redrive("--execute") == [("0", "refused")]
-    assert post.redrive("--force", "--execute") == [("0", "redriven")]
+    assert post.execute() == {"0": "superseded"}
+    assert post.held() == {"1": 3}
 
 
-def test_a_letter_that_was_written_twice_goes_back_once(post: Post) -> None:
-    written = post.write([cart("1")])
-    post.reject(written)
-    post.reject(written)
+def test_accept_stale_changes_nothing_for_letters_whose_record_is_there(post: Post) -> None:
+    post.reject(post.write([OLD, cart("2")]))
+    post.write([NEW])
 
-    assert sorted(post.redrive("--execute")) == [("0", "duplicate"), ("1", "redriven")]
-    assert (post.end(), post.redrive()) == (2, [])
-
-
-def test_a_redriven_letter_that_fails_again_is_a_letter_of_its_own(post: Post) -> None:
-    post.reject(post.write([cart("1")]))
-    post.redrive("--execute")
-    (copy,) = post.records(start=1)
-    post.reject([Record(copy.key, copy.value, (), copy.timestamp, 0, copy.offset)], redrives=1)
-
-    assert post.redrive("--again") == [("0", "superseded"), ("1", "redrive")]
-    post.redrive("--execute")
-    assert headers(post.records(start=2)[0])["dlq.redrives"] == b"2"
+    assert post.execute("--accept-stale") == {"0": "superseded", "1": "sent"}
+    assert post.held() == {"1": 2, "2": 1}
 
 
-def test_a_truncated_letters_value_is_read_from_its_record_while_that_is_there(post: Post) -> None:
-    post.reject(post.write([cart("1"), cart("2")]), truncated=True)
+def test_a_newer_state_that_is_known_by_a_letter_only_wins(post: Post) -> None:
+    """Also where that letter was not chosen: the older one is refused then."""
+    old, new = post.write([OLD, NEW])
+    post.reject([old], reason="other_error")
+    post.reject([new])
+    post.delete_before(2)
+
+    assert post.execute(code=1) == {"0": "refused", "1": "refused"}
+    assert post.execute("--reason", "other_error", "--accept-stale", code=1) == {"0": "refused"}
+    assert post.requested() == []
+    assert post.execute("--accept-stale") == {"0": "superseded", "1": "sent"}
+    assert post.held() == {"1": 2}
+
+
+@pytest.fixture
+def compacted(topic: TopicFactory, post: Post) -> Post:
+    """With a topic that is compacted within a second or two."""
+    quickly: dict[str, Any] = {"segment_ms": "100", "max_compaction_lag_ms": "1000", "delete_retention_ms": "0"}
+    return replace(post, topic=topic(cleanup_policy="compact", min_cleanable_dirty_ratio="0.001", **quickly))
+
+
+def _compact(post: Post, until: int) -> None:
+    """Writes on, as only segments that are full are compacted, until so many records of the cart are left."""
+
+    def done() -> bool:
+        post.write([cart("other")])
+        return sum(record.key == b"cart:1" for record in read_all(post.bootstrap, post.topic)) == until
+
+    wait_until(done, "the compaction", 60)
+
+
+def test_where_the_newer_state_was_compacted_away_the_letter_is_refused(compacted: Post) -> None:
+    """A tombstone took both, and then itself."""
+    post = compacted
+    post.reject(post.write([OLD]))
+    post.write([NEW, Record(b"cart:1", None)])
+    _compact(post, until=0)
+    assert start_offsets(post.bootstrap, post.topic) == {0: 0}, "or it has expired"
+
+    assert post.execute(code=1) == {"0": "refused"}
+    assert post.requested() == []
+
+
+def test_a_newer_state_in_another_partition_wins(post: Post) -> None:
+    """Partitions were added. A record that is not older is later there."""
+    (old, *others) = post.write([OLD, cart("2"), cart("3")])
+    post.reject([old, *others])
+    post.add_partition()
+    assert old.timestamp is not None
+    produce(post.bootstrap, post.topic, [replace(cart("3", 2), partition=1, timestamp=old.timestamp - 60_000)])
+    produce(post.bootstrap, post.topic, [replace(NEW, partition=1, timestamp=old.timestamp)])
+    produce(post.bootstrap, post.topic, [replace(cart("2", 2), partition=1)])
+
+    assert post.execute() == {"0": "superseded", "1": "superseded", "2": "sent"}
+    assert post.held() == {"1": 2, "2": 2, "3": 1}
+
+
+def test_letters_of_a_topic_that_was_created_anew_are_refused(post: Post) -> None:
+    """Other records are at their offsets, or none; what is newer may be at a lower offset."""
+    (newer, other) = post.write([NEW, cart("2")])
+    post.reject([replace(newer, value=OLD.value, offset=500)])
+    post.reject([replace(other, timestamp=1)])
+    post.reject([replace(other, key=b"another")], entity="cart", id="2")
+
+    answer = post.dlq("redrive", "--execute", "--json")
+
+    assert answer.code == 1
+    assert [line["outcome"] for line in answer.json_lines] == ["refused"] * 3
+    assert all("created anew" in line["detail"] for line in answer.json_lines)
+    assert post.requested() == []
+
+
+def test_what_is_in_another_partition_of_a_topic_that_was_created_anew_may_be_old(post: Post) -> None:
+    (newest,) = post.write([cart("1", 3)])
+    post.add_partition()
+    produce(post.bootstrap, post.topic, [replace(NEW, partition=1, timestamp=(newest.timestamp or 0) - 1000)])
+    post.reject([replace(newest, value=OLD.value, offset=500, timestamp=(newest.timestamp or 0) - 2000)])
+
+    assert post.execute(code=1) == {"0": "refused"}
+    assert post.requested() == []
+
+
+def test_what_comes_to_a_topic_that_was_created_anew_is_newer_than_a_letter(post: Post) -> None:
+    """Its offset is lower. A redrive that accepts stale states sends it after the letter's."""
+    post.reject([replace(OLD, offset=500, timestamp=1, partition=0)])
+    post.api.set_faults([{"id": "1", "count": 1, "latency": {"p50": 1500, "p99": 1501}}])
+
+    with _written_at_the_first_request(post, NEW):
+        assert post.execute("--accept-stale") == {"0": "superseded"}
+    assert post.requested() == [("1", 1), ("1", 2)]
+
+
+def test_a_truncated_letter_is_delivered_as_its_record_while_that_is_there(post: Post) -> None:
+    post.reject(post.write([OLD, cart("2", 5), cart("3", 6)]), truncated=True)
+    post.write([cart("3", 7)])
     post.delete_before(1)
 
-    assert post.redrive("--execute", "--force") == [("0", "refused"), ("1", "redriven")]
-    (copy,) = post.records(start=2)
-    assert (copy.key, copy.value, copy.headers) == (b"cart:2", cart("2").value, (("dlq.redrives", b"1"),))
+    assert post.execute("--accept-stale", code=1) == {"0": "refused", "1": "sent", "2": "superseded"}
+    assert post.held() == {"2": 5, "3": 7}
 
 
-def test_a_truncated_letter_without_key_and_headers_goes_back_as_its_record_was(post: Post) -> None:
-    (written,) = post.write([Record(b"cart:1", cart("1").value, (("trace", b"1"), ("dlq.redrives", b"1")))])
-    bare = Record(None, b"", (), written.timestamp, 0, written.offset)
-    produce(post.bootstrap, post.letters, [post.letter(bare, truncated=True, entity="cart", id="1", redrives=1)])
+def test_a_truncated_letter_may_lack_the_key_of_its_record(post: Post) -> None:
+    (written,) = post.write([OLD])
+    letter = post.letter(replace(written, key=None), truncated=True, entity="cart", id="1")
+    produce(post.bootstrap, post.letters, [letter])
 
-    assert post.redrive("--execute") == [("0", "redriven")]
-    (copy,) = post.records(start=1)
-    assert (copy.key, copy.value) == (written.key, written.value)
-    assert copy.headers == (("trace", b"1"), ("dlq.redrives", b"2"))
+    assert post.execute() == {"0": "sent"}
 
 
-def test_another_record_at_a_truncated_letters_place_does_not_go_back(post: Post) -> None:
-    written = post.write([cart("1")])
-    produce(
-        post.bootstrap, post.letters, [post.letter(Record(b"cart:9", b"", (), 1, 0, written[0].offset), truncated=True)]
-    )
+def test_a_truncated_letter_is_not_delivered_as_another_record(post: Post) -> None:
+    (written,) = post.write([OLD])
+    produce(post.bootstrap, post.letters, [post.letter(replace(written, key=b"cart:9"), truncated=True, id="1")])
+    produce(post.bootstrap, post.letters, [post.letter(replace(written, timestamp=1), truncated=True)])
 
-    answer = post.dlq("redrive", "--force", "--execute")
-
-    assert post.redrive("--execute") == [("0", "refused")]
-    assert (answer.code, [row["outcome"] for row in answer.rows]) == (1, ["failed"])
-    assert post.end() == 1
+    assert post.execute(code=1) == {"0": "refused", "1": "refused"}
+    assert post.requested() == []
 
 
-@pytest.mark.parametrize(("commits", "sent"), [(0, 0), (1, 1)])
-def test_what_can_not_be_remembered_is_not_said_to_be(
-    post: Post, monkeypatch: pytest.MonkeyPatch, commits: int, sent: int
-) -> None:
-    """Who may not commit learns it before a letter is sent: with --force each run would send it anew."""
-    post.reject(post.write([cart("1")]))
-    commit, left = KafkaAdmin.commit, iter(range(commits))
+def test_a_truncated_letter_whose_record_is_no_valid_event_is_invalid(post: Post) -> None:
+    post.reject(post.write([cart("1", products="none")]), truncated=True)
 
-    def refused(admin: KafkaAdmin, group: str, offsets: Mapping[Partition, int | Noted]) -> None:
-        if next(left, None) is None:
-            raise FatalError("GroupAuthorizationFailedError")
-        commit(admin, group, offsets)
+    (line,) = post.dlq("redrive", "--execute", "--json").json_lines
 
-    monkeypatch.setattr(KafkaAdmin, "commit", refused)
-    answer = post.dlq("redrive", "--force", "--execute")
-
-    assert (answer.code, post.end()) == (1, 1 + sent)
-    assert "; remembered in" not in answer.err
-    assert ("is not remembered in group" in answer.err) is bool(sent)
+    assert (line["outcome"], line["detail"]) == ("invalid", "products: expected an array")
 
 
-@pytest.mark.parametrize("in_between", [[cart("5", 2)], [cart("5", 2), cart("5", 3)]])
-def test_what_changes_while_copies_are_written_wins(
-    post: Post, monkeypatch: pytest.MonkeyPatch, in_between: list[Record]
-) -> None:
-    """It stands before the copy, as the newest state by time, and would lose to it for good."""
-    post.reject(post.write([cart(str(number)) for number in range(6)]))
-    write = Writer.write
-    changes = iter(in_between)
+def test_an_invalid_letter_is_not_sent_and_says_why(post: Post) -> None:
+    """Unless its cart has a later state: then that is sent."""
+    post.reject(post.write([cart("1", products="none"), cart("2", currency="euros"), Record(None, b"{")]))
+    post.write([cart("2", 2)])
 
-    def written(writer: Writer, records: Sequence[NewRecord]) -> list[int | NotWritten]:
-        answers: list[int | NotWritten] = []
-        for record in records:
-            if record.key == b"cart:5" and (change := next(changes, None)) is not None:
-                post.write([change])
-            answers += write(writer, [record])
-        return answers
-
-    monkeypatch.setattr(Writer, "write", written)
     answer = post.dlq("redrive", "--execute", "--json")
 
-    assert [line["outcome"] for line in answer.json_lines] == ["redriven"] * 6
-    assert "came meanwhile" in answer.json_lines[-1]["detail"]
-    mine = [record for record in post.records() if record.key == b"cart:5"]
-    assert (mine[-1].value, mine[-1].headers) == (in_between[-1].value, in_between[-1].headers)
-    assert post.redrive("--execute") == []
+    assert answer.code == 0
+    found = {line["letter"][-1]: (line["outcome"], line["invalid"] is not None) for line in answer.json_lines}
+    assert found == {"0": ("invalid", True), "1": ("superseded", True), "2": ("invalid", True)}
+    assert post.held() == {"2": 2}
 
 
-def test_what_was_put_back_before_the_brokers_went_away_is_remembered(
-    post: Post, monkeypatch: pytest.MonkeyPatch
+def test_letters_are_refused_once_their_prefix_was_changed(post: Post) -> None:
+    post.reject(post.write([OLD]))
+
+    answer = post.dlq("redrive", "--execute", WORKER_ID_PREFIXES=f"{post.topic}=fr-")
+
+    assert (answer.code, [row["outcome"] for row in answer.rows]) == (1, ["refused"])
+    assert "would be sent as cart:fr-1" in answer.rows[0]["detail"]
+    assert post.requested() == []
+
+
+def test_letters_of_a_topic_with_a_prefix_are_delivered_and_chosen_by_the_prefixed_id(post: Post) -> None:
+    post.reject(post.write([OLD, cart("2")])[:1], id="fr-1")
+
+    assert post.execute("--id", "cart:fr-1", WORKER_ID_PREFIXES=f"{post.topic}=fr-") == {"0": "sent"}
+    assert post.held() == {"fr-1": 1}
+
+
+def test_an_open_transaction_is_waited_for(post: Post, other: Transaction, monkeypatch: pytest.MonkeyPatch) -> None:
+    post.reject(post.write([OLD]))
+    other.write(NEW)
+    monkeypatch.setattr(transactions, "_pause", other.commit_at_the_first_pause)
+
+    assert post.execute() == {"0": "superseded"}
+    assert other.pauses >= 1
+    assert post.held() == {"1": 2}
+
+
+def test_a_transaction_that_stays_open_refuses_letters(
+    post: Post, other: Transaction, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    post.reject(post.write([cart("1"), cart("2")]))
-    write = Writer._write
+    post.reject(post.write([OLD]))
+    other.write(NEW)
+    monkeypatch.setattr(transactions, "PATIENCE", 0)
 
-    def gone(writer: Writer, record: NewRecord) -> int | NotWritten:
-        if record.key == b"cart:2":
-            raise UnavailableError("writing: no broker")
-        return write(writer, record)
+    answer = post.dlq("redrive", "--execute", "--accept-stale")
 
-    with monkeypatch.context() as away:
-        away.setattr(Writer, "_write", gone)
-        answer = post.dlq("redrive", "--execute", "--json")
-
-    assert (answer.code, [line["outcome"] for line in answer.json_lines]) == (1, ["redriven", "failed"])
-    assert post.redrive("--execute") == [("1", "redriven")]
+    assert (answer.code, [row["outcome"] for row in answer.rows]) == (1, ["refused"])
+    assert f"an open transaction on {post.topic}" in answer.rows[0]["detail"]
+    assert post.requested() == []
 
 
-def test_a_cart_that_never_stops_changing_is_said(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
-    post.reject(post.write([cart("1")]))
-    write, number = Writer.write, itertools.count(2)
-
-    def written(writer: Writer, records: Sequence[NewRecord]) -> list[int | NotWritten]:
-        post.write([cart("1", next(number))])
-        return write(writer, records)
-
-    monkeypatch.setattr(Writer, "write", written)
-    answer = post.dlq("redrive", "--execute", "--json")
-
-    assert (answer.code, [line["outcome"] for line in answer.json_lines]) == (1, ["failed"])
-    assert "changes too often" in answer.json_lines[0]["detail"]
-
-
-def test_where_the_log_is_another_one_nothing_goes_back_unasked(post: Post) -> None:
-    """A topic that was created anew has others at its offsets, and what is newer stands before the letter's."""
-    (newer, other) = post.write([cart("1", 2), cart("2")])
-    post.reject([replace(newer, value=cart("1").value, offset=500)])
-    post.reject([replace(other, timestamp=1)])
-
-    assert sorted(post.redrive("--execute")) == [("0", "refused"), ("1", "refused")]
-    assert post.end() == 2
-
-
-def test_of_two_letters_with_one_place_only_that_of_the_record_which_is_there_goes_back(post: Post) -> None:
-    """The other one is from before the topic was created anew."""
-    (there,) = post.write([cart("2")])
-    post.reject([replace(there, key=b"cart:1", value=cart("1").value, timestamp=1)])
-    post.reject([there])
-
-    assert sorted(post.redrive("--execute")) == [("0", "refused"), ("1", "redriven")]
-    assert [record.key for record in post.records(start=1)] == [b"cart:2"]
-
-
-@pytest.mark.parametrize(
-    "letter", [{"entity": "unknown", "id": "1"}, {"id": "1" * 1000}], ids=["of an unknown kind", "with a cut id"]
-)
-def test_a_letter_whose_id_is_no_name_is_known_by_its_key(post: Post, letter: dict[str, str]) -> None:
-    post.reject(post.write([cart("1"), cart("2")])[:1], **letter)
-    assert post.redrive() == [("0", "redrive")]
-    post.write([cart("1", 2)])
-    assert post.redrive() == [("0", "superseded")]
-
-
-def test_a_record_that_the_topic_does_not_take_keeps_no_other_from_going_back(post: Post) -> None:
-    """Also not those that are written after it."""
-    large = cart("1", agent="x" * 5000)
-    written = post.write([large, *(cart(str(number)) for number in range(2, 120))])
+def test_a_letter_that_was_written_twice_is_one(post: Post) -> None:
+    written = post.write([OLD])
     post.reject(written)
-    post.limit(2000)
+    post.reject(written)
 
-    answer = post.dlq("redrive", "--execute", "--json")
+    (line,) = post.dlq("redrive", "--execute", "--json").json_lines
 
-    outcomes = [line["outcome"] for line in answer.json_lines]
-    assert (answer.code, outcomes) == (1, ["failed", *["redriven"] * 118])
-    assert "max.message.bytes" in answer.json_lines[0]["detail"]
+    assert (line["outcome"], line["letters"]) == ("sent", 2)
+    assert post.requested() == [("1", 1)]
 
 
-def test_what_can_not_go_back_is_refused_in_words(post: Post) -> None:
-    stranger = Record(b"key", b"value")
-    looping = post.letter(Record(b"cart:1", b"{}", (), 1, 0, 0), topic=post.letters)
-    nowhere = post.letter(Record(b"cart:1", b"{}", (), 1, 0, 0), topic="nowhere-carts")
-    produce(post.bootstrap, post.letters, [stranger, looping, nowhere])
+def test_letters_are_chosen_by_position_record_id_or_reason(post: Post) -> None:
+    post.reject(post.write([OLD, cart("2"), order("2"), cart("3")]))
+    post.reject(post.write([cart("4")]), reason="other_error")
 
-    rows = post.dlq("redrive", "--execute").rows
+    assert post.redrive(f"{post.letters}:0:1", f"{post.topic}-0-3") == [("1", "send"), ("3", "send")]
+    assert post.redrive("--id", "2") == [("1", "send"), ("2", "send")]
+    assert post.redrive("--id", "order:2") == [("2", "send")]
+    assert post.redrive("--reason", "other_error") == [("4", "send")]
+    assert post.redrive("--since", "2030-01-01T00:00:00Z") == []
 
-    details = {row["letter"][-1]: (row["outcome"], row["detail"]) for row in rows}
+
+def test_what_can_not_be_looked_up_is_refused_in_words(post: Post) -> None:
+    stranger = cart("9")
+    elsewhere = post.letter(replace(OLD, timestamp=1, partition=0, offset=0), topic=post.letters)
+    nowhere = post.letter(replace(OLD, timestamp=1, partition=0, offset=0), topic="nowhere-carts")
+    beyond = post.letter(replace(OLD, timestamp=1, partition=7, offset=0))
+    nameless = post.letter(Record(None, b"", (), 1, 0, 0), truncated=True)
+    produce(post.bootstrap, post.letters, [stranger, elsewhere, nowhere, beyond, nameless])
+
+    answer = post.dlq("redrive", "--execute")
+
+    assert answer.code == 1
+    details = {row["letter"][-1]: (row["outcome"], row["detail"]) for row in answer.rows}
     assert details == {
-        "0": ("refused", "its headers don't say where it is from"),
-        "1": ("refused", "it says that it is from the dead-letter topic itself"),
-        "2": ("refused", "nowhere-carts-0 does not exist, or is not to be seen or reached"),
+        "0": ("refused", "its headers don't say which record it is of"),
+        "1": ("refused", f"topic {post.letters} is none of KAFKA_TOPICS"),
+        "2": ("refused", "topic nowhere-carts is none of KAFKA_TOPICS"),
+        "3": ("refused", f"topic {post.topic} has no partition 7"),
+        "4": ("refused", "it is truncated, and its headers name no cart or order"),
     }
 
 
+def test_what_the_api_rejects_fails_and_its_answer_is_printed_without_the_key(post: Post) -> None:
+    post.reject(post.write([OLD, cart("2"), cart("3")]))
+    post.write([cart("3", 2)])
+    post.api.set_faults([{"id": id_, "envelope": f"No domain for {KEY}"} for id_ in ("1", "3")])
+
+    answer = post.dlq("redrive", "--execute")
+
+    assert answer.code == 1
+    assert {row["entity"]: row["outcome"] for row in answer.rows} == {
+        "cart:1": "failed",
+        "cart:2": "sent",
+        "cart:3": "failed",
+    }
+    assert "No domain for ***" in answer.out
+    assert f"{post.topic}:0:3 is newer" in answer.out
+    assert KEY not in answer.out + answer.err
+
+
+def test_a_record_that_is_deleted_before_it_is_sent_fails(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    post.reject(post.write([OLD, cart("2")]))
+    module = sys.modules[dlq.redrive.__module__]
+    deliver = module.deliver
+
+    def late(*arguments: Any) -> Any:
+        post.delete_before(1)
+        return deliver(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "deliver", late)
+        assert post.execute(code=1) == {"0": "failed", "1": "sent"}
+    assert post.execute(code=1) == {"0": "refused", "1": "sent"}
+    assert post.held() == {"2": 1}
+
+
 def test_the_documents_keys_are_always_the_same(post: Post) -> None:
-    post.reject(post.write([cart("1")]))
+    post.reject(post.write([OLD, cart("1", products="none")]))
     produce(post.bootstrap, post.letters, [Record(b"key", b"value")])
 
-    lines = post.dlq("redrive", "--json").json_lines
+    lines = [*post.dlq("redrive", "--json").json_lines, *post.dlq("redrive", "--json", "--execute").json_lines]
 
-    assert [list(line)[-2:] for line in lines] == [["outcome", "detail"]] * 2
+    assert [list(line)[-3:] for line in lines] == [["outcome", "detail", "superseded_by"]] * 6
     assert len({tuple(line) for line in lines}) == 1
+
+
+@contextmanager
+def _written_at_the_first_request(post: Post, record: Record) -> Iterator[None]:
+    """Writes the record once the API is asked for the first time."""
+
+    def write() -> None:
+        wait_until(lambda: post.api.state().in_flight == 1, "a request", 30)
+        post.write([record])
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    yield
+    thread.join()

@@ -1,23 +1,20 @@
-"""From a rejection to its delivery: the worker, its letters, the commands, and the cause that is mended."""
+"""From a rejection to its delivery, beside the worker that runs: its letters, the commands, and newer states."""
 
-import signal
-import subprocess
-from collections import Counter
+import itertools
+import threading
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from tests.brokers.tools import end_offsets, wait_until
 from tests.conftest import TopicFactory
-from tests.integration.conftest import Stage, api, stage
+from tests.integration.conftest import Stage, stage
 from tests.integration.events import VISIT, cart, version
 from tests.integration.process import WorkerProcess, worker
 from tests.ops.dlq.conftest import Post
-from tests.ops.program import command, environment
+from tests.ops.dlq.test_interruption import redriving
 
-__all__ = ["api", "stage"]
-
-MANY = 300
+__all__ = ["stage"]
 
 
 @pytest.fixture
@@ -30,12 +27,13 @@ def s(stage: Callable[[], Stage]) -> Stage:
 
 @pytest.fixture
 def post(s: Stage, topic: TopicFactory) -> Post:
-    return Post(s.bootstrap, s.topic, topic(), s.group)
+    return Post(s.bootstrap, s.topic, topic(), s.group, s.api)
 
 
 @pytest.fixture
 def w(s: Stage, post: Post) -> Iterator[WorkerProcess]:
-    with worker(**s.settings(KAFKA_DLQ_TOPIC=post.letters, WORKER_REJECTION_LIMIT="0")) as process:
+    settings = s.settings(KAFKA_DLQ_TOPIC=post.letters, WORKER_REJECTION_LIMIT="0")
+    with worker(**settings, WORKER_COLLAPSE_WINDOW_MS="50") as process:
         yield process
         assert process.stop() == 0
 
@@ -45,13 +43,10 @@ def wait_for_letters(s: Stage, post: Post, number: int) -> None:
     s.wait_all_committed()
 
 
-def delivered(s: Stage) -> Counter[str]:
-    return Counter(str(request.id) for request in s.api.requests() if request.outcome == "success")
-
-
-def test_what_was_rejected_is_found_mended_sent_back_and_delivered_once(s: Stage, post: Post, w: WorkerProcess) -> None:
+def test_what_was_rejected_is_found_corrected_and_delivered_once(s: Stage, post: Post, w: WorkerProcess) -> None:
     s.produce([cart("1", 5), cart("2", 6), cart("3", 7), cart("4", products="none")])
     wait_for_letters(s, post, 4)
+    end = post.ends()
 
     listed = post.dlq("list", "--json", "--reason", "unknown_visit_id").json_lines
     shown = post.dlq("show", "--json", listed[0]["letter"]).json
@@ -60,71 +55,75 @@ def test_what_was_rejected_is_found_mended_sent_back_and_delivered_once(s: Stage
     assert not s.held()
 
     s.api.set_unknown_visits([])
-    sent_back = post.redrive("--reason", "unknown_visit_id", "--execute")
-    assert [outcome for _, outcome in sent_back] == ["redriven"] * 3
-    wait_until(lambda: len(s.held()) == 3, "the letters to be delivered", 20)
-    s.wait_all_committed()
-    assert {id_: version(params) for (_, id_), params in s.held().items()} == {"1": 5, "2": 6, "3": 7}
+    sent = post.execute("--reason", "unknown_visit_id")
 
-    end, requests = post.end(), len(s.api.requests())
-    assert post.redrive("--reason", "unknown_visit_id", "--execute") == []
-    assert (post.end(), len(s.api.requests())) == (end, requests)
-    assert delivered(s) == {"1": 1, "2": 1, "3": 1}
+    assert sorted(sent.values()) == ["sent"] * 3
+    assert post.held() == {"1": 5, "2": 6, "3": 7}
+    assert post.ends() == end, "nothing is written to the topic"
     assert w.metrics()["dead_letters_total{reason=unknown_visit_id}"] == 3
 
 
-def test_what_changed_while_its_letter_lay_there_is_not_made_older(s: Stage, post: Post, w: WorkerProcess) -> None:
+def test_what_changed_since_its_letter_was_written_is_not_made_older(s: Stage, post: Post, w: WorkerProcess) -> None:
     s.produce([cart("1", 5), cart("2", 6)])
     wait_for_letters(s, post, 2)
     s.api.set_unknown_visits([])
     s.produce([cart("1", 9)])
     wait_until(s.held, "the newer state", 20)
 
-    outcomes = Counter(outcome for _, outcome in post.redrive("--execute"))
+    assert sorted(post.execute().values()) == ["sent", "superseded"]
 
-    assert outcomes == {"superseded": 1, "redriven": 1}
-    wait_until(lambda: len(s.held()) == 2, "the other letter", 20)
-    assert {id_: version(params) for (_, id_), params in s.held().items()} == {"1": 9, "2": 6}
-    assert w.total("events_delivered_total") == 2
+    assert post.held() == {"1": 9, "2": 6}
+    assert w.total("events_delivered_total") == 1
 
 
-def test_a_cause_that_is_not_mended_makes_new_letters_until_it_is_refused(
+def test_a_cause_that_is_not_corrected_fails_and_makes_no_new_letter(s: Stage, post: Post, w: WorkerProcess) -> None:
+    s.produce([cart("1")])
+    wait_for_letters(s, post, 1)
+
+    assert post.execute(code=1) == {"0": "failed"}
+    assert post.execute(code=1) == {"0": "failed"}
+    assert end_offsets(post.bootstrap, post.letters) == {0: 1}
+    assert w.get("/readyz")[0] == 200
+
+
+def test_beside_a_worker_that_changes_the_same_carts_none_ends_older_than_the_topic(
     s: Stage, post: Post, w: WorkerProcess
 ) -> None:
-    s.produce([cart("1")])
-    for redrives in range(3):
-        wait_for_letters(s, post, redrives + 1)
-        assert post.redrive("--execute") == [(str(redrives), "redriven")]
-    wait_for_letters(s, post, 4)
-
-    assert post.redrive("--execute") == [("3", "refused")]
-    assert [line["redrives"] for line in post.dlq("list", "--json").json_lines] == [0, 1, 2, 3]
-    assert w.metrics()["dead_letters_total{reason=unknown_visit_id}"] == 4
-
-
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM], ids=lambda number: number.name)
-def test_a_redrive_that_is_stopped_and_run_again_delivers_every_letter_once(
-    s: Stage, post: Post, w: WorkerProcess, how: signal.Signals
-) -> None:
-    s.produce([cart(str(number)) for number in range(MANY)])
-    wait_for_letters(s, post, MANY)
+    """Requests are slow, some fail, some are given up and applied late, while newer states keep coming."""
+    ids, numbers = [str(number) for number in range(40)], itertools.count(2)
+    newest = dict.fromkeys(ids, 1)
+    s.produce([cart(id_) for id_ in ids])
+    wait_for_letters(s, post, len(ids))
     s.api.set_unknown_visits([])
+    s.api.set_faults(
+        [
+            {"probability": 0.05, "seed": 3, "count": 4, "hang": True, "apply_after_ms": 3000},
+            {"probability": 0.05, "seed": 5, "status": 500},
+            {"latency": {"p50": 150, "p99": 900}},
+        ]
+    )
+    over = threading.Event()
 
-    with subprocess.Popen(
-        command("dlq", "redrive", "--execute"),
-        env=environment(post.variables),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as process:
-        wait_until(lambda: post.end() > MANY, "the first letter to be back", 40)
-        process.send_signal(how)
-        process.wait(30)
-    assert MANY < post.end() < 2 * MANY, "it was to be stopped half-way"
-    again = Counter(outcome for _, outcome in post.redrive("--execute"))
+    def keep_coming() -> None:
+        while not over.wait(0.05):
+            for _ in range(3):
+                number = next(numbers)
+                newest[ids[number * 7 % 40]] = number
+                s.produce([cart(ids[number * 7 % 40], number)])
 
-    wait_until(lambda: len(s.held()) == MANY, "all of them", 60)
+    with redriving(post, "--max-requests-per-second", "0", OPTICO_TIMEOUT_SECONDS="2") as running:
+        wait_until(lambda: s.api.state().in_flight > 0, "the redrive's requests", 30)
+        producer = threading.Thread(target=keep_coming)
+        producer.start()
+        wait_until(lambda: max(newest.values()) > 150, "traffic beside it", 60)
+        over.set()
+        producer.join()
+        assert running.ended() == 0
+        outcomes = running.outcomes()
     s.wait_all_committed()
-    assert set(again) <= {"redriven", "superseded"}
-    assert delivered(s) == {str(number): 1 for number in range(MANY)}
-    assert post.end() == 2 * MANY
-    assert w.get("/readyz")[0] == 200
+    wait_until(lambda: s.api.state().landing == 0, "requests that are applied late", 10)
+    wait_until(lambda: w.total("pending_entities") == 0, "confirmations", 30)
+
+    assert outcomes.total() == 40
+    assert outcomes["superseded"] > 0, "without newer states meanwhile this proves nothing"
+    assert {id_: version(params) for (_, id_), params in s.held().items()} == newest

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from tests.ops.replay.world import ENTITIES, FAILED, P0, Again, World
 from worker.core.event import Event
 from worker.core.outcome import DELIVERED
-from worker.ops.replay.alongside import Alongside
-from worker.ops.replay.course import Room
+from worker.ops.replay.alongside import LiveReplay
 from worker.ops.replay.dispatch import Answer
+from worker.ops.replay.range_scan import RangeScan, Refusal
 from worker.ops.replay.reading import Feed
-from worker.ops.replay.survey import Refusal, Survey
+from worker.ops.replay.tracker import Room
 
 
 @given(seed=st.integers(0, 2**32), before=st.integers(1, 8), during=st.integers(0, 12), faults=st.integers(0, 8))
@@ -25,7 +25,7 @@ def test_no_entity_ends_older_than_the_topic(seed: int, before: int, during: int
     world = World(draw, during, faults)
     world.log = [draw.choice(ENTITIES) for _ in range(before)]
     world.emptied = {offset for offset in range(before) if draw.random() < 0.2}
-    survey = Survey()
+    survey = RangeScan()
     for offset in range(before):
         survey.meet(world.state(offset), world.decoded(offset), in_range=True)
     world.position = len(world.log)
@@ -45,7 +45,7 @@ def test_no_entity_ends_older_than_the_topic(seed: int, before: int, during: int
 def test_each_entity_is_sent_once_where_nothing_happens_meanwhile() -> None:
     world = World(Random(1), to_come=0, faults=0)
     world.log = ENTITIES * 5
-    survey = Survey()
+    survey = RangeScan()
     for offset, entity in enumerate(world.log):
         survey.meet(world.state(offset), Event(entity), in_range=True)
     world.position = len(world.log)
@@ -60,7 +60,7 @@ def test_each_entity_is_sent_once_where_nothing_happens_meanwhile() -> None:
 def test_of_a_cart_that_was_emptied_at_last_nothing_is_sent() -> None:
     world = World(Random(1), to_come=0, faults=0)
     world.log, world.emptied = [*ENTITIES, ENTITIES[0], ENTITIES[1], ENTITIES[1]], {3, 4}
-    survey = Survey()
+    survey = RangeScan()
     for offset in range(len(world.log)):
         survey.meet(world.state(offset), world.decoded(offset), in_range=True)
     world.position = world.sent_by_worker = len(world.log)
@@ -74,16 +74,16 @@ def test_of_a_cart_that_was_emptied_at_last_nothing_is_sent() -> None:
 def test_a_cart_that_is_emptied_while_it_waits_for_a_retry_is_done_without_it() -> None:
     world = World(Random(1), to_come=0, faults=0)
     world.log = [ENTITIES[0]]
-    survey = Survey()
+    survey = RangeScan()
     survey.meet(world.state(0), world.decoded(0), in_range=True)
     world.position = world.sent_by_worker = 1
     replay = _replay(survey, world)
     handed_out = list(replay.course.feed(iter([(ENTITIES[0], world.state(0))]), Room(1, 1)))
-    world.numbers.send(world.outbox, handed_out, world.now, world.now)
-    delivery = world.outbox.take(world.now)
-    assert delivery is not None
-    world.outbox.settle(delivery, FAILED, world.now)
-    world.answered.append(Answer(delivery.entity, FAILED, world.now))
+    world.numbers.send(world.deliveries, handed_out, world.now, world.now)
+    attempt = world.deliveries.take(world.now)
+    assert attempt is not None
+    world.deliveries.settle(attempt, FAILED, world.now)
+    world.answered.append(Answer(attempt.entity, FAILED, world.now))
     world.log.append(ENTITIES[0])
     world.emptied.add(1)
     replay.run()
@@ -102,12 +102,12 @@ def test_a_request_in_flight_is_awaited_though_its_cart_was_changed_and_emptied_
 
     world = Slow(Random(1), to_come=0, faults=0)
     world.log = [ENTITIES[0]]
-    survey = Survey()
+    survey = RangeScan()
     survey.meet(world.state(0), world.decoded(0), in_range=True)
     world.position = 1
     replay = _replay(survey, world)
     handed_out = list(replay.course.feed(iter([(ENTITIES[0], world.state(0))]), Room(1, 1)))
-    world.numbers.send(world.outbox, handed_out, world.now, world.now)
+    world.numbers.send(world.deliveries, handed_out, world.now, world.now)
     world.take()
     world.log += [ENTITIES[0]] * 2
     world.emptied.add(2)
@@ -119,7 +119,7 @@ def test_a_request_in_flight_is_awaited_though_its_cart_was_changed_and_emptied_
 def test_a_rejection_of_what_was_replaced_says_nothing_of_what_replaced_it() -> None:
     """Both answers may be found at once, and a rejection is heard of after a delivery."""
     world = World(Random(1), to_come=0, faults=0)
-    entity, survey = ENTITIES[0], Survey()
+    entity, survey = ENTITIES[0], RangeScan()
     world.log = [entity, entity]
     survey.meet(world.state(0), Event(entity), in_range=True)
     course = _replay(survey, world).course
@@ -136,7 +136,7 @@ def test_a_report_tells_where_the_unfinished_stand() -> None:
     """From the newest record of anything that is not done: a range from there on holds all of it."""
     world = World(Random(1), to_come=0, faults=0)
     world.log = [*ENTITIES, *ENTITIES]
-    survey = Survey()
+    survey = RangeScan()
     for offset, entity in enumerate(world.log):
         survey.meet(world.state(offset), Event(entity), in_range=True)
     replay = _replay(survey, world)
@@ -152,7 +152,7 @@ def test_what_was_deleted_after_the_first_pass_is_said_to_be_unsent() -> None:
     """Retention may take the newest record of an entity: the replay ends, and is not complete."""
     world = World(Random(1), to_come=0, faults=0)
     world.log = ENTITIES * 2
-    survey = Survey()
+    survey = RangeScan()
     for offset, entity in enumerate(world.log):
         survey.meet(world.state(offset), Event(entity), in_range=True)
     world.position = len(world.log)
@@ -166,7 +166,7 @@ def test_what_was_deleted_after_the_first_pass_is_said_to_be_unsent() -> None:
 def test_what_is_open_stays_within_its_bytes() -> None:
     """Whatever the size of the events: one is always let in."""
     world = World(Random(1), to_come=0, faults=0)
-    survey = Survey()
+    survey = RangeScan()
     states = [replace(world.state(offset), value=b"x" * 100) for offset in range(3)]
     for entity, state in zip(ENTITIES, states, strict=True):
         survey.meet(state, Event(entity), in_range=True)
@@ -179,7 +179,7 @@ def test_what_is_open_stays_within_its_bytes() -> None:
     assert [entity for entity, _ in course.feed(found, Room(9, 150))] == ENTITIES[2:]
 
 
-def _replay(survey: Survey, world: World) -> Alongside:
+def _replay(survey: RangeScan, world: World) -> LiveReplay:
     stand_in: Any = world
     feed = Feed(Again(world), {P0: 0})
-    return Alongside(survey, stand_in, feed, stand_in, stand_in, Room(2, 1000), {P0: len(world.log)})
+    return LiveReplay(survey, stand_in, feed, stand_in, stand_in, Room(2, 1000), {P0: len(world.log)})

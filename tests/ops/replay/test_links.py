@@ -1,18 +1,18 @@
 """A live replay hands on links to calls within its range, as the worker does where it collapses."""
 
 from worker.core.event import Entity
-from worker.core.lane import Coordinates
-from worker.ops.replay.course import Course, Room
+from worker.core.state import RecordPosition
 from worker.ops.replay.links import Links
 from worker.ops.replay.newest import Newest
-from worker.ops.replay.survey import State
+from worker.ops.replay.range_scan import State
+from worker.ops.replay.tracker import ReplayTracker, Room
 
 CART = Entity("cart", "42")
 DAY = 86_400_000
 
 
 def state(offset: int, *, at: int = 0, partition: int = 0, emptied: bool = False, call_id: str | None = None) -> State:
-    return State(Coordinates("carts", partition, offset), at, b"{}", emptied, call_id)
+    return State(RecordPosition("carts", partition, offset), at, b"{}", emptied, call_id)
 
 
 def sent(*states: State) -> State:
@@ -20,7 +20,7 @@ def sent(*states: State) -> State:
     newest = Newest()
     for each in states:
         newest.put(CART, each.at, each.timestamp)
-    ((entity, found),) = Course(newest).feed(iter([(CART, each) for each in states]), Room(10, 1000))
+    ((entity, found),) = ReplayTracker(newest).feed(iter([(CART, each) for each in states]), Room(10, 1000))
     assert entity == CART
     return found
 

@@ -4,9 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from worker.core.event import Entity
-from worker.core.lane import Coordinates
+from worker.core.state import RecordPosition
 from worker.ops.replay.newest import Newest
-from worker.ops.replay.survey import State
+from worker.ops.replay.range_scan import State
 
 entities = st.sampled_from([Entity(kind, name) for kind in ("cart", "order") for name in ("", "1", "é", "\ud83c")])
 records = st.tuples(entities, st.integers(0, 1), st.integers(-1, 5))
@@ -18,7 +18,7 @@ steps = st.lists(st.tuples(st.sampled_from(["put", "renew", "take"]), records), 
 def test_it_answers_as_a_dictionary_of_states_would(steps: list[tuple[str, tuple[Entity, int, int]]]) -> None:
     newest, model, taken = Newest(), dict[Entity, State](), set[Entity]()
     for offset, (step, (entity, partition, timestamp)) in enumerate(steps):
-        state = State(Coordinates("carts", partition, offset), max(timestamp, 0), b"")
+        state = State(RecordPosition("carts", partition, offset), max(timestamp, 0), b"")
         known = model.get(entity)
         newer = known is not None and entity not in taken and state.newer_than(known)
         if step == "take":
@@ -43,9 +43,9 @@ def test_it_answers_as_a_dictionary_of_states_would(steps: list[tuple[str, tuple
 def test_it_finds_each_of_many_and_none_else() -> None:
     newest, many = Newest(), 20_000
     for number in range(many):
-        newest.put(Entity("cart", str(number)), Coordinates("carts", number % 7, number), number)
+        newest.put(Entity("cart", str(number)), RecordPosition("carts", number % 7, number), number)
     assert newest.waiting == many
     for number in range(many):
         assert newest.at(Entity("order", str(number))) is None
-        assert newest.take(Entity("cart", str(number)), Coordinates("carts", number % 7, number))
+        assert newest.take(Entity("cart", str(number)), RecordPosition("carts", number % 7, number))
     assert newest.waiting == 0

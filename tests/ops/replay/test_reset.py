@@ -14,7 +14,7 @@ from tests.ops.replay.conftest import commit, join_as_connect, moves, replay
 from tests.ops.replay.kafka_tools import consumer_groups
 from worker.adapters.kafka.admin import Noted, open_admin
 from worker.adapters.kafka.listener import UNCLEAR
-from worker.core.ownership import Partition
+from worker.core.state import Partition
 from worker.settings import load
 
 Stages = Callable[..., Stage]

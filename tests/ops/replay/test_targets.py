@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.core.ownership import Partition
-from worker.ops.replay.targets import At, Earliest, Latest, Offsets, ago, coordinates, entity, instant, offsets, place
+from worker.core.event import Entity
+from worker.core.state import Partition
+from worker.ops.replay.targets import At, Earliest, Latest, Offsets, ago, coordinates, entities, instant, offsets, place
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -75,8 +76,13 @@ def test_a_partition_has_one_offset() -> None:
 
 
 def test_entities_are_named_by_kind_and_id() -> None:
-    assert str(entity("cart:42")) == "cart:42"
-    assert entity("order:a:b").id == "a:b"
-    for text in ("42", "cart:", "basket:1", "cart"):
-        with pytest.raises(ValueError, match="names no entity"):
-            entity(text)
+    assert entities("cart:42") == {Entity("cart", "42")}
+    assert entities("order:a:b") == {Entity("order", "a:b")}
+    for text in ("", "cart:", "order:"):
+        with pytest.raises(ValueError, match="names no cart or order"):
+            entities(text)
+
+
+@pytest.mark.parametrize("text", ["42", "a:b"])
+def test_an_id_alone_means_both_kinds(text: str) -> None:
+    assert entities(text) == {Entity("cart", text), Entity("order", text)}

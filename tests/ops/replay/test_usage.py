@@ -36,7 +36,7 @@ def invoke(*arguments: str, **settings: str | None) -> tuple[int, str]:
         (["--alongside"], "needs --from"),
         (["--alongside", "--from", "earliest", "--execute"], "--execute can't be combined with --alongside"),
         (["--alongside", "--from", "earliest", "--to-latest"], "--to-latest can't be combined with --alongside"),
-        (["--alongside", "--from", "earliest", "--id", "42"], "names no entity"),
+        (["--alongside", "--from", "earliest", "--id", "cart:"], "names no cart or order"),
         (["--alongside", "--from", "08:00"], "no date and time"),
         (
             ["--alongside", "--from", "2026-11-22T08:00:00Z", "--to", "2026-11-21T08:00:00Z"],

@@ -1,5 +1,7 @@
 """A topic, an API, a live worker and the network between them, at virtual time: everything that a replay meets.
 
+Events are numbered in the order of writing, and their numbers are their offsets, whatever their partition.
+
 Whatever the replay asks, time passes before the answer: events come, the worker sends, requests land and are answered,
 or are given up and land later.
 """
@@ -8,25 +10,24 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from random import Random
 
+from worker.core.delivery_config import CONFIRM_AFTER, DeliveryConfig
+from worker.core.delivery_queue import DeliveryQueue
 from worker.core.event import Entity, Event, Skipped
-from worker.core.lane import Coordinates, Delivery
-from worker.core.outbox import Outbox
 from worker.core.outcome import DELIVERED, Outcome, Result, timed_out
-from worker.core.ownership import Partition
-from worker.core.rules import CONFIRM_AFTER, Rules
+from worker.core.state import Attempt, Partition, RecordPosition
 from worker.ops.replay.dispatch import Answer
-from worker.ops.replay.numbers import Numbers
+from worker.ops.replay.range_scan import Refusal, State
 from worker.ops.replay.reading import Found
-from worker.ops.replay.survey import Refusal, State
+from worker.ops.replay.synthetic_offsets import SyntheticOffsets
 
 ENTITIES = [Entity("cart", letter) for letter in "abc"]
-P0 = Partition("carts", 0)
+P0, P1 = Partition("carts", 0), Partition("carts", 1)
 FAILED = Outcome(Result.RETRYABLE, "http_5xx", "HTTP 500")
 
 
 @dataclass
 class Flight:
-    delivery: Delivery
+    attempt: Attempt
     landed: bool = False
 
 
@@ -44,14 +45,20 @@ class World:
     late: list[tuple[float, Entity, int]] = field(default_factory=list)
     answered: list[Answer] = field(default_factory=list)
     deleted: set[int] = field(default_factory=set)
+    #: What the worker did not deliver; and since when which entities' records go to the second partition.
+    rejected: set[int] = field(default_factory=set)
+    moved: dict[Entity, int] = field(default_factory=dict)
+    #: Nothing older may be sent of an entity.
+    least: dict[Entity, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.outbox = Outbox(Rules(lambda n: min(2.0**n, 30.0), window=0.0, dead_letters=True))
-        self.numbers = Numbers(self.outbox, self.now)
+        self.deliveries = DeliveryQueue(DeliveryConfig(lambda n: min(2.0**n, 30.0), window=0.0, dead_letters=True))
+        self.numbers = SyntheticOffsets(self.deliveries, self.now)
         self.position = 0
 
     def state(self, offset: int) -> State:
-        return State(Coordinates(*P0, offset), offset, b"", emptied=offset in self.emptied)
+        partition = P1 if self.moved and self.moved.get(self.log[offset], offset + 1) <= offset else P0
+        return State(RecordPosition(*partition, offset), offset, b"", emptied=offset in self.emptied)
 
     def decoded(self, offset: int) -> Event | Skipped:
         """What the record at the offset means: offsets of `emptied` are of carts that were emptied."""
@@ -75,49 +82,50 @@ class World:
     def work(self) -> None:
         """The worker's own request lands."""
         if self.sent_by_worker < len(self.log):
-            if self.sent_by_worker not in self.emptied:
+            if self.sent_by_worker not in self.emptied | self.rejected:
                 self.held[self.log[self.sent_by_worker]] = self.sent_by_worker
             self.sent_by_worker += 1
 
     def take(self) -> None:
-        delivery = self.outbox.take(self.now)
-        if delivery is not None:
-            self.flights.append(Flight(delivery))
+        attempt = self.deliveries.take(self.now)
+        if attempt is not None:
+            self.flights.append(Flight(attempt))
 
     def land(self) -> None:
         waiting = [flight for flight in self.flights if not flight.landed]
         if waiting:
             flight = self.draw.choice(waiting)
             flight.landed = True
-            self.hold(flight.delivery)
+            self.hold(flight.attempt)
 
-    def hold(self, delivery: Delivery) -> None:
-        offset = delivery.event.payload.at.offset
+    def hold(self, attempt: Attempt) -> None:
+        offset = attempt.event.payload.at.offset
         assert offset not in self.emptied, "an emptied cart is not sent"
-        self.held[delivery.entity] = offset
+        assert offset >= self.least.get(attempt.entity, 0), "something newer was known of"
+        self.held[attempt.entity] = offset
 
     def answer(self) -> None:
         if not self.flights:
             return
         flight = self.flights.pop(self.draw.randrange(len(self.flights)))
-        delivery, outcome = flight.delivery, DELIVERED
+        attempt, outcome = flight.attempt, DELIVERED
         if self.faults and self.draw.random() < 0.4:
             self.faults -= 1
             outcome = self.draw.choice([timed_out(), FAILED])
         if outcome.ambiguous and not flight.landed and self.draw.random() < 0.8:
             until = self.now + self.draw.uniform(0, CONFIRM_AFTER - 0.01)
-            self.late.append((until, delivery.entity, delivery.event.payload.at.offset))
+            self.late.append((until, attempt.entity, attempt.event.payload.at.offset))
         elif outcome is DELIVERED and not flight.landed:
-            self.hold(delivery)
-        self.answered.append(Answer(delivery.entity, outcome, self.now))
-        self.outbox.settle(delivery, outcome, self.now)
+            self.hold(attempt)
+        self.answered.append(Answer(attempt.entity, outcome, self.now))
+        self.deliveries.settle(attempt, outcome, self.now)
 
     def wait(self) -> None:
         self.now += self.draw.choice([0.01, 0.1, 0.5])
         for item in sorted(item for item in self.late if item[0] <= self.now):
             self.late.remove(item)
             self.held[item[1]] = item[2]
-        self.outbox.tick(self.now)
+        self.deliveries.tick(self.now)
 
     def end(self) -> None:
         """The worker comes to the end of the topic, and whatever was still under way has landed."""
@@ -135,7 +143,7 @@ class World:
         return self.now
 
     def send(self, states: Iterable[tuple[Entity, State]]) -> None:
-        self.numbers.send(self.outbox, states, self.now, self.now)
+        self.numbers.send(self.deliveries, states, self.now, self.now)
         self.happen()
 
     def answers(self) -> list[Answer]:
@@ -145,14 +153,14 @@ class World:
 
     def given_up(self) -> list[tuple[Entity, Refusal]]:
         self.happen()
-        return self.numbers.given_up(self.outbox, self.now)
+        return self.numbers.given_up(self.deliveries, self.now)
 
     def idle(self, entities: Iterable[Entity]) -> list[Entity]:
         self.happen()
-        return self.numbers.idle(self.outbox, entities)
+        return self.numbers.idle(self.deliveries, entities)
 
     def paused(self) -> str | None:
-        return None if self.outbox.breakers.closed else str(self.outbox.breakers.paused()[0][1])
+        return None if self.deliveries.breakers.closed else str(self.deliveries.breakers.paused()[0][1])
 
     # As `Reading`.
 

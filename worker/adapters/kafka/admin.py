@@ -15,7 +15,7 @@ from kafka.protocol.consumer.metadata import ConsumerProtocolAssignment
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from worker.adapters.kafka.connection import connect, mapped
-from worker.core.ownership import Partition
+from worker.core.state import Partition
 from worker.ports import FatalError, UnavailableError
 from worker.settings import Kafka
 

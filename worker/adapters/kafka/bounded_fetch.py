@@ -19,7 +19,7 @@ from kafka.structs import TopicPartition
 
 from worker.adapters.kafka.incremental_fetch import IncrementalFetcher
 from worker.adapters.kafka.records import HEADER_OVERHEAD, MAX_BATCH_BYTES, BatchTooLargeError
-from worker.core.ownership import Partition
+from worker.core.state import Partition
 from worker.ports import FatalError, TooLarge
 
 #: What the records of one poll come to, about (bytes). To read megabytes of events takes a good part of a second, in

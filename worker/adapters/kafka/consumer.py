@@ -18,7 +18,7 @@ from worker.adapters.kafka.connection import connect, mapped
 from worker.adapters.kafka.listener import Listener, offsets_to_commit
 from worker.adapters.kafka.log_ends import LogEnds
 from worker.adapters.kafka.membership import Heard, read_notes, wait_for_heartbeats, watch_joins
-from worker.core.ownership import Partition
+from worker.core.state import Partition
 from worker.ports import FatalError, LogEnd, Membership, Rebalance, Record, TooLarge, UnavailableError
 from worker.settings import Kafka
 
@@ -144,9 +144,9 @@ class GroupConsumer:
         with mapped("committing"):
             self._consumer.commit_async(offsets_to_commit(offsets, offsets), callback=called_back)
 
-    def commit_now(self, offsets: Mapping[Partition, int], unclear: Collection[Partition], timeout: float) -> None:
+    def commit_now(self, offsets: Mapping[Partition, int], ambiguous: Collection[Partition], timeout: float) -> None:
         try:
-            self._consumer.commit(offsets_to_commit(offsets, unclear), timeout_ms=timeout * 1000)
+            self._consumer.commit(offsets_to_commit(offsets, ambiguous), timeout_ms=timeout * 1000)
         except KafkaError as error:
             raise UnavailableError(f"commit: {error}") from error
 

@@ -105,7 +105,6 @@ class DeadLetterTopic:
         topic, partition, offset = letter.event.coordinates
         content: Content = letter.event.payload
         own = [(name, value or b"") for name, value in content.headers]  # the client refuses null values
-        redrives = next((value for name, value in own if name == PREFIX + "redrives"), b"0")[:10]
         said = {
             "reason": letter.reason,
             "message": self._mask(letter.message),
@@ -121,25 +120,18 @@ class DeadLetterTopic:
         }
         said |= _inherited(letter)
         headers = [(PREFIX + name, str(value).encode(errors="backslashreplace")) for name, value in said.items()]
-        headers.append((PREFIX + "redrives", redrives))
         if keep_own_of is not None:
             headers += [(name, value) for name, value in own if not name.startswith(PREFIX)]
         return headers
 
 
 def _inherited(letter: Letter) -> dict[str, object]:
-    """The link to a call that the event has from records which it replaced, or from the letter that was redriven."""
+    """The link to a call that the event has from records which it replaced."""
     event = letter.event
     if event.link is None:
         return {}
-    content: Content = event.payload
-    redriven = {name for name, _ in content.headers}
     said = zip(("call_id", "agent"), event.link, strict=True)
-    return {
-        name: one.text
-        for name, one in said
-        if one is not None and (one.offset != event.offset or PREFIX + name in redriven)
-    }
+    return {name: one.text for name, one in said if one is not None and one.offset != event.offset}
 
 
 def _acknowledged(future: Any) -> bool:

@@ -8,7 +8,7 @@ from kafka import AsyncConsumerRebalanceListener
 from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
-from worker.core.ownership import Partition
+from worker.core.state import Partition
 from worker.ports import Rebalance, UnavailableError
 
 #: Committed beside an offset: requests of who committed it may be under way, or still take effect. It stands there
@@ -63,18 +63,18 @@ class Listener(AsyncConsumerRebalanceListener):  # type: ignore[misc]
             await self._consumer._net.sleep(0.01)
         offsets = self._rebalance.committable(partitions)
         if offsets:
-            unclear = self._rebalance.unclear(partitions)
-            self._rebalance.committed(offsets, unclear, await self._commit(offsets, unclear))
+            ambiguous = self._rebalance.ambiguous(partitions)
+            self._rebalance.committed(offsets, ambiguous, await self._commit(offsets, ambiguous))
         if not self._eager:
             self._rebalance.release(partitions, "revoked")
 
-    async def _commit(self, offsets: Mapping[Partition, int], unclear: Collection[Partition]) -> Exception | None:
+    async def _commit(self, offsets: Mapping[Partition, int], ambiguous: Collection[Partition]) -> Exception | None:
         until = time.monotonic() + COMMITTED_WITHIN
         try:
             # Without a coordinator the library hands out its lookup's end for that of the commit.
             if not await self._consumer._coordinator.ensure_coordinator_ready_async(COMMITTED_WITHIN * 1000):
                 return UnavailableError("the group's coordinator is not known")
-            future = self._consumer.commit_async(offsets_to_commit(offsets, unclear))
+            future = self._consumer.commit_async(offsets_to_commit(offsets, ambiguous))
             await self._consumer._manager.wait_for(future, (until - time.monotonic()) * 1000)
         except KafkaError as error:
             failure: Exception = error
@@ -83,11 +83,11 @@ class Listener(AsyncConsumerRebalanceListener):  # type: ignore[misc]
 
 
 def offsets_to_commit(
-    offsets: Mapping[Partition, int], unclear: Collection[Partition]
+    offsets: Mapping[Partition, int], ambiguous: Collection[Partition]
 ) -> dict[TopicPartition, OffsetAndMetadata]:
     """As the client wants them, with the note for those that are unclear."""
     return {
-        topic_partition(partition): OffsetAndMetadata(offset, UNCLEAR if partition in unclear else "", -1)
+        topic_partition(partition): OffsetAndMetadata(offset, UNCLEAR if partition in ambiguous else "", -1)
         for partition, offset in offsets.items()
     }
 

@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 from kafka.structs import TopicPartition
 
-from worker.core.ownership import Partition
+from worker.core.state import Partition
 from worker.ports import LogEnd
 
 log = structlog.get_logger(__name__)

@@ -11,7 +11,7 @@ from typing import Any
 from kafka.structs import TopicPartition
 
 from worker.adapters.kafka.listener import UNCLEAR
-from worker.core.ownership import Partition
+from worker.core.state import Partition
 from worker.ports import Rebalance
 
 #: What a poll waits at least, if it finds nothing (s).
@@ -99,9 +99,9 @@ def read_notes(coordinator: Any, rebalance: Rebalance, without: Callable[[Partit
         offsets = await fetch(partitions, *args, **kwargs)
         for partition in set(partitions) - offsets.keys():
             without(Partition(*partition))
-        noted = [Partition(*partition) for partition, offset in offsets.items() if offset.metadata == UNCLEAR]
-        if noted:
-            rebalance.inherit(noted)
+        dirty = [Partition(*partition) for partition, offset in offsets.items() if offset.metadata == UNCLEAR]
+        if dirty:
+            rebalance.found_dirty(dirty)
         return offsets
 
     coordinator.fetch_committed_offsets_async = fetch_committed_offsets_async

@@ -9,7 +9,7 @@ from kafka.structs import TopicPartition
 
 from worker.adapters.kafka.bounded_fetch import refuse_too_large
 from worker.adapters.kafka.connection import connect, mapped
-from worker.core.ownership import Partition
+from worker.core.state import Partition
 from worker.ports import Record, UnavailableError
 from worker.settings import Kafka
 

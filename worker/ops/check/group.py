@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from worker.adapters.kafka.admin import CONSUMERS, Admin, GroupState
-from worker.core.ownership import Partition
+from worker.core.state import Partition
 from worker.ops.check.finding import Finding, count, ok, red, warn
 from worker.ops.check.rights import rights
 from worker.ops.transactions import held_up

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from worker.adapters.kafka.admin import Admin, open_admin
 from worker.adapters.kafka.reader import Reader
 from worker.core.event import Event, Invalid, Skipped
-from worker.core.ownership import Partition
+from worker.core.state import Partition
 from worker.formats import read
 from worker.ops.check.finding import Finding, count, ok, warn
 from worker.ports import FatalError, Record, UnavailableError

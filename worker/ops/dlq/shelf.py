@@ -1,12 +1,13 @@
-"""The dead-letter topic, read from a given place to its present end."""
+"""The dead-letter topic, read up to its present end."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from worker.adapters.kafka.admin import Admin
 from worker.adapters.kafka.reader import Reader
-from worker.core.ownership import Partition
-from worker.ops.dlq.letter import Coordinates, DeadLetter
+from worker.core.state import Partition, RecordPosition
+from worker.formats import ReadConfig
+from worker.ops.dlq.letter import DeadLetter
 from worker.ops.terminal import CommandError, progress
 from worker.ports import Record
 
@@ -18,7 +19,7 @@ _CLOCKS_DIFFER = 300_000
 class Selection:
     """Which letters are meant: those that meet all that is said. `since` (included) and `until` in UNIX seconds.
 
-    `named`: by the letter's own coordinates, or by its record's.
+    `ids`: such as `42` or `cart:42`. `named`: by the letter's own position, or by its record's.
     """
 
     reasons: frozenset[str] = frozenset()
@@ -26,13 +27,13 @@ class Selection:
     ids: frozenset[str] = frozenset()
     since: float | None = None
     until: float | None = None
-    named: frozenset[Coordinates] = frozenset()
+    named: frozenset[RecordPosition] = frozenset()
 
     def __contains__(self, letter: DeadLetter) -> bool:
         return (
             (not self.reasons or letter.reason in self.reasons)
             and (self.entity is None or letter.entity == self.entity)
-            and (not self.ids or letter.id in self.ids)
+            and (not self.ids or letter.id in self.ids or letter.name in self.ids)
             and self._in_time(letter.failed_at)
             and (not self.named or letter.where in self.named or letter.origin in self.named)
         )
@@ -49,8 +50,8 @@ class Shelf:
     Raises CommandError if there is no such topic.
     """
 
-    def __init__(self, admin: Admin, reader: Reader, topic: str) -> None:
-        self._admin, self._reader = admin, reader
+    def __init__(self, admin: Admin, reader: Reader, topic: str, config: ReadConfig) -> None:
+        self._admin, self._reader, self._config = admin, reader, config
         found = admin.topics([topic])[topic]
         if found.problem is not None:
             raise CommandError(f"dead-letter topic {topic}: {found.problem}; correct KAFKA_DLQ_TOPIC, or create it")
@@ -58,36 +59,38 @@ class Shelf:
         self.begins: Mapping[Partition, int] = admin.begins(found.partitions)
         self.ends: Mapping[Partition, int] = admin.ends(found.partitions)
 
-    def letters(self, starts: Mapping[Partition, int] | None = None) -> Iterator[tuple[DeadLetter, Record]]:
-        """From the starts on, or all of them; with a progress bar."""
-        ranges = {at: (max(begin, (starts or {}).get(at, begin)), self.ends[at]) for at, begin in self.begins.items()}
+    def letters(self, since: float | None = None) -> Iterator[tuple[DeadLetter, Record]]:
+        """All letters, or at least those that failed at that time or later (UNIX seconds); with a progress bar."""
+        ranges = {at: (start, self.ends[at]) for at, start in self._starts(since).items()}
         total = sum(end - start for start, end in ranges.values())
         with progress("reading dead letters", total) as step:
             for partition, record in self._reader.read(ranges):
                 step(1)
-                yield DeadLetter.of(partition, record), record
+                yield DeadLetter.of(partition, record, self._config), record
 
-    def summaries(self, starts: Mapping[Partition, int] | None = None) -> Iterator[DeadLetter]:
-        """The same without headers, to be kept: there may be very many."""
-        return (replace(letter, headers=()) for letter, _ in self.letters(starts))
-
-    def starts(self, since: float | None) -> Mapping[Partition, int]:
-        """Where letters of that time or later begin, at the latest."""
+    def _starts(self, since: float | None) -> Mapping[Partition, int]:
         if since is None:
             return self.begins
         found = self._admin.offsets_at(self.begins, max(0, int(since * 1000) - _CLOCKS_DIFFER))
         return {at: self.ends[at] if offset is None else offset for at, offset in found.items()}
 
-    def values(self, places: list[Coordinates]) -> dict[Coordinates, Record]:
-        """The records at these places, whose partitions must exist; without those that are not there any more."""
-        wanted = set(places)
+    def at(self, positions: Collection[RecordPosition]) -> Iterator[tuple[DeadLetter, Record]]:
+        """The letters at these positions, without those that are not there any more."""
         spans: dict[Partition, tuple[int, int]] = {}
-        for place in places:
-            low, high = spans.get(place.at, (place.offset, 0))
-            spans[place.at] = (min(low, place.offset), max(high, place.offset + 1))
-        if not spans:
-            return {}
-        begins, ends = self._admin.begins(spans), self._admin.ends(spans)
-        ranges = {at: (max(low, begins[at]), min(high, ends[at])) for at, (low, high) in spans.items()}
-        read = ((Coordinates(*at, record.offset), record) for at, record in self._reader.read(ranges))
-        return {place: record for place, record in read if place in wanted}
+        for topic, number, offset in positions:
+            partition = Partition(topic, number)
+            if partition in self.begins and self.begins[partition] <= offset < self.ends[partition]:
+                low, high = spans.get(partition, (offset, 0))
+                spans[partition] = (min(low, offset), max(high, offset + 1))
+        for partition, record in self._reader.read(spans):
+            if RecordPosition(*partition, record.offset) in positions:
+                yield DeadLetter.of(partition, record, self._config), record
+
+
+def one_a_record(letters: Iterable[DeadLetter]) -> list[DeadLetter]:
+    """The last letter of each record, which says how many there are; without headers, as there may be very many."""
+    found: dict[object, DeadLetter] = {}
+    for letter in letters:
+        before = found.get(letter.record)
+        found[letter.record] = replace(letter, headers=(), letters=1 if before is None else before.letters + 1)
+    return list(found.values())

@@ -2,53 +2,55 @@
 
 import base64
 from heapq import nlargest
-from itertools import count
 from typing import Any
 
 from worker.adapters.kafka.admin import open_admin
 from worker.adapters.kafka.reader import Reader
+from worker.core.state import RecordPosition
 from worker.core.text import printable
 from worker.ops import terminal
-from worker.ops.dlq.letter import Coordinates, DeadLetter, instant
-from worker.ops.dlq.shelf import Selection, Shelf
+from worker.ops.dlq.letter import DeadLetter, instant
+from worker.ops.dlq.shelf import Selection, Shelf, one_a_record
 from worker.ops.terminal import CommandError
 from worker.ports import Record
-from worker.settings import Kafka
+from worker.settings import Settings
 
-_COLUMNS = ("letter", "failed at", "reason", "entity", "attempts", "redrives", "record", "message")
+_COLUMNS = ("letter", "letters", "failed at", "reason", "entity", "attempts", "record", "message")
 
 
-def list_letters(settings: Kafka, topic: str, selection: Selection, *, limit: int | None, as_json: bool) -> int:
-    """Prints the letters in order of their failing, the newest `limit` of them; returns the exit code."""
-    with open_admin(settings) as admin, Reader(settings) as reader:
-        shelf = Shelf(admin, reader, topic)
-        read = (letter for letter in shelf.summaries(shelf.starts(selection.since)) if letter in selection)
-        numbers = count()
-        chosen = (letter for letter, _ in zip(read, numbers, strict=False))
-        shown = sorted(chosen if limit is None else nlargest(limit, chosen, _by_failure), key=_by_failure)
-        total = next(numbers)
+def list_letters(settings: Settings, topic: str, selection: Selection, *, limit: int | None, as_json: bool) -> int:
+    """Prints the last letter of each record in order of their failing, the newest `limit` of them.
+
+    Returns the exit code.
+    """
+    with open_admin(settings.kafka) as admin, Reader(settings.kafka) as reader:
+        shelf = Shelf(admin, reader, topic, settings.reading())
+        found = one_a_record(letter for letter, _ in shelf.letters(selection.since) if letter in selection)
+    shown = sorted(found if limit is None else nlargest(limit, found, _by_failure), key=_by_failure)
     if as_json:
         for letter in shown:
             terminal.emit_line(letter.summary())
         return 0
     terminal.table(f"Dead letters on {topic}", _COLUMNS, map(_row, shown))
-    terminal.note(f"{len(shown):,} of {total:,} dead letters" if len(shown) < total else _many(total))
+    total = sum(letter.letters for letter in found)
+    many = f"{total:,} dead letter{'' if total == 1 else 's'}"
+    if total > len(found):
+        many += f" of {len(found):,} record{'' if len(found) == 1 else 's'}"
+    terminal.note(many if len(shown) == len(found) else f"{many}; the newest {len(shown):,} are shown")
     return 0
 
 
-def _by_failure(letter: DeadLetter) -> tuple[float, Coordinates]:
+def _by_failure(letter: DeadLetter) -> tuple[float, RecordPosition]:
     return letter.failed_at or 0.0, letter.where
 
 
-def show_letters(settings: Kafka, topic: str, selection: Selection, *, as_json: bool) -> int:
-    """Prints the letters that are named, with headers and value. Raises CommandError if one of them is not there."""
-    with open_admin(settings) as admin, Reader(settings) as reader:
-        shelf = Shelf(admin, reader, topic)
-        if all(place.topic == topic for place in selection.named):
-            read = shelf.values([place for place in selection.named if place.at in shelf.begins]).items()
-            found = [(DeadLetter.of(place.at, record), record) for place, record in read]
-        else:
-            found = [(letter, record) for letter, record in shelf.letters() if letter in selection]
+def show_letters(settings: Settings, topic: str, selection: Selection, *, as_json: bool) -> int:
+    """Prints the chosen letters with headers and value. Raises CommandError if one that is named is missing."""
+    with open_admin(settings.kafka) as admin, Reader(settings.kafka) as reader:
+        shelf = Shelf(admin, reader, topic, settings.reading())
+        by_letter = selection.named and all(place.topic == topic for place in selection.named)
+        read = shelf.at(selection.named) if by_letter else shelf.letters()
+        found = [(letter, record) for letter, record in read if letter in selection]
     found.sort(key=lambda pair: pair[0].where)
     for letter, record in found:
         if as_json:
@@ -57,7 +59,10 @@ def show_letters(settings: Kafka, topic: str, selection: Selection, *, as_json: 
             _print(letter, record)
     there = {letter.where for letter, _ in found} | {letter.origin for letter, _ in found}
     if missing := sorted(map(str, selection.named - there)):
-        raise CommandError(f"no dead letter on {topic} is, or is of, {', '.join(missing)}; see `dlq list`")
+        names = ", ".join(missing)
+        raise CommandError(f"{topic} holds no dead letter {names}, and none of such a record; see `dlq list`")
+    if not found:
+        terminal.note("no letter is chosen")
     return 0
 
 
@@ -76,6 +81,8 @@ def _text(name: str, value: bytes | None) -> dict[str, str | None]:
 
 def _print(letter: DeadLetter, record: Record) -> None:
     terminal.say(str(letter.where), "bold")
+    if letter.invalid is not None:
+        terminal.say(f"  invalid: {letter.invalid}")
     terminal.say(f"  key: {_readable(letter.key)}")
     for name, value in letter.headers:
         terminal.say(f"  {name}: {_readable(value)}")
@@ -87,9 +94,6 @@ def _readable(value: bytes | None) -> str:
 
 
 def _row(letter: DeadLetter) -> tuple[object, ...]:
-    at, failed_at, message = letter.where, instant(letter.failed_at), printable(letter.message or "", 200)
-    return at, failed_at, letter.reason, letter.name, letter.attempts, letter.redrives, letter.origin, message
-
-
-def _many(number: int) -> str:
-    return f"{number:,} dead letter{'' if number == 1 else 's'}"
+    message = printable(letter.message or "" if letter.invalid is None else f"invalid: {letter.invalid}", 200)
+    times = letter.letters, instant(letter.failed_at)
+    return letter.where, *times, letter.reason, letter.name, letter.attempts, letter.origin, message

@@ -5,7 +5,7 @@ from itertools import islice
 
 from worker.adapters.kafka.admin import open_admin
 from worker.adapters.kafka.reader import Reader
-from worker.core.ownership import Partition
+from worker.core.state import Partition
 from worker.ops.render import Source
 from worker.ops.terminal import CommandError
 from worker.settings import Kafka

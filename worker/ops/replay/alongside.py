@@ -9,12 +9,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from worker.core.event import Entity
-from worker.core.ownership import Partition
-from worker.ops.replay.course import Course, Room
+from worker.core.state import Partition
 from worker.ops.replay.dispatch import Dispatch
+from worker.ops.replay.links import Links
 from worker.ops.replay.progress import Progress
+from worker.ops.replay.range_scan import RangeScan, Refusal, State, entity_of
 from worker.ops.replay.reading import Feed, Reading
-from worker.ops.replay.survey import Refusal, State, Survey, entity_of
+from worker.ops.replay.tracker import Finished, ReplayTracker, Room
 
 
 @dataclass(slots=True)
@@ -43,28 +44,30 @@ class Report:
 
 
 @dataclass(slots=True)
-class Alongside:
-    """One replay of surveyed entities. `reading` is where the survey ended, `feed` where the range begins.
+class LiveReplay:
+    """One replay of the entities of a range scan. `reading`: where the scan ended. `feed`: where the range begins.
 
-    `stops`: the range's end in each partition.
+    `stops`: the range's end in each partition. `links`: known before the scan. `finished`: see `ReplayTracker`.
     """
 
-    survey: Survey
+    survey: RangeScan
     reading: Reading
     feed: Feed
     dispatch: Dispatch
     progress: Progress
     room: Room
     stops: Mapping[Partition, int]
+    links: Links = field(default_factory=Links)
+    finished: Finished = lambda *_: None
     requests: int = 0
-    course: Course = field(init=False)
+    course: ReplayTracker = field(init=False)
     _invalid: list[Refusal] = field(init=False)
-    _landing: set[Entity] = field(default_factory=set)
+    _landing: dict[Entity, None] = field(default_factory=dict)
     _check: tuple[dict[Entity, State], Mapping[Partition, int]] | None = None
 
     def __post_init__(self) -> None:
         self._invalid = list(self.survey.invalid())
-        self.course = Course(self.survey.newest)  # which takes them, one by one
+        self.course = ReplayTracker(self.survey.newest, self.links, self.finished)  # which takes them, one by one
 
     def run(self) -> None:
         """Sends until all is done; once stopped, until what was sent is checked. Raises FatalError.
@@ -90,14 +93,14 @@ class Alongside:
         for entity, refusal in given_up:
             self.course.reject(entity, refusal)
         for entity in idle:
-            self._landing.discard(entity)
+            self._landing.pop(entity, None)
             self.course.settle(entity)
 
     def _take_answers(self) -> None:
         for answer in self.dispatch.answers():
             self.requests += 1
             self.course.answer(answer.entity, answer.outcome, answer.at)
-            self._landing.add(answer.entity)
+            self._landing[answer.entity] = None
 
     def _read_on(self) -> None:
         """Reads what came to the topic, and checks what was answered against an end that is taken after the answer."""
@@ -111,7 +114,7 @@ class Alongside:
             if (entity := entity_of(decoded)) is not None and self.course.newer(entity, state)
         ]
         self.dispatch.send(newer)  # not while it is read: adding them holds the sending loop up
-        self._landing |= {entity for entity, state in newer if state.emptied}  # no answer may come of these
+        self._landing |= {entity: None for entity, state in newer if state.emptied}  # no answer may come of these
         if self._check is not None and not self.reading.left(self._check[1]):
             self.course.checked(self._check[0])
             self._check = None

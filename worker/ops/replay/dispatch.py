@@ -1,4 +1,4 @@
-"""Sends what a replay hands out, by the worker's own parts: outbox, gate, retries, rate, sending loop."""
+"""Sends what a replay hands out, with the worker's own delivery queue, circuit breakers, rate limit and loop."""
 
 import threading
 import time
@@ -11,18 +11,18 @@ import structlog
 
 from worker.adapters.http import CartApi
 from worker.adapters.logs import RateLimited
+from worker.core.delivery_config import DeliveryConfig
+from worker.core.delivery_queue import DeliveryQueue
 from worker.core.event import Entity
-from worker.core.lane import Delivery
 from worker.core.large import at_once
-from worker.core.outbox import Outbox
 from worker.core.outcome import Outcome
-from worker.core.rules import Rules
+from worker.core.state import Attempt
 from worker.engine.retry import delays
 from worker.engine.sender import Sender
 from worker.engine.shared_queue import SharedQueue, Turn
 from worker.formats import Form, encode
-from worker.ops.replay.numbers import Numbers
-from worker.ops.replay.survey import Refusal, State
+from worker.ops.replay.range_scan import Refusal, State
+from worker.ops.replay.synthetic_offsets import SyntheticOffsets
 from worker.ports import FatalError
 from worker.settings import Settings
 
@@ -46,10 +46,10 @@ class Dispatch:
 
     def __init__(self, settings: Settings, per_second: float) -> None:
         optico, own = settings.optico, settings.worker
-        # A dead letter is the outbox's way to give an event up; here it is listed, and nobody writes it. So a rejection
-        # loses nothing, and mass rejection needs no circuit breaker: the user sees it, and ends with a list.
+        # The delivery queue gives an event up as a dead letter. Here it is listed and not written, so a rejection loses
+        # nothing, and mass rejection needs no circuit breaker: the user sees it, and ends with a list.
         large = at_once(optico.max_concurrency)
-        rules = Rules(
+        rules = DeliveryConfig(
             delays(),
             window=0.0,
             large_at_once=large,
@@ -57,7 +57,7 @@ class Dispatch:
             dead_letters=True,
             rejection_limit=0,
         )
-        self._queue = _Answers(Outbox(rules))
+        self._queue = _Answers(DeliveryQueue(rules))
         self.patience = optico.timeout_seconds + 1.0
         self._failure: str | None = None
         self._limited = RateLimited(limit=5, interval=10.0)
@@ -80,9 +80,9 @@ class Dispatch:
         )
         self._thread = threading.Thread(target=self._run, name="sender", daemon=True)
         now = self.clock()
-        with self._queue.outbox() as outbox:
-            outbox.rate.set(per_second or None, now)
-            self._numbers = Numbers(outbox, now)
+        with self._queue.locked() as deliveries:
+            deliveries.rate.set(per_second or None, now)
+            self._numbers = SyntheticOffsets(deliveries, now)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -97,10 +97,10 @@ class Dispatch:
         return self._queue.clock()
 
     def send(self, states: Sequence[tuple[Entity, State]]) -> None:
-        """See `Numbers`, here and below."""
+        """See `SyntheticOffsets`, here and below."""
         now = self.clock()
-        with self._queue.outbox() as outbox:
-            self._numbers.send(outbox, states, now, time.time())
+        with self._queue.locked() as deliveries:
+            self._numbers.send(deliveries, states, now, time.time())
 
     def answers(self) -> list[Answer]:
         """What came since the last call. Raises FatalError if the sender died."""
@@ -111,24 +111,24 @@ class Dispatch:
     def given_up(self) -> list[tuple[Entity, Refusal]]:
         """Their answers came before."""
         now = self.clock()
-        with self._queue.outbox() as outbox:
-            outbox.tick(now)
-            return self._numbers.given_up(outbox, now)
+        with self._queue.locked() as deliveries:
+            deliveries.tick(now)
+            return self._numbers.given_up(deliveries, now)
 
     def idle(self, entities: Iterable[Entity]) -> list[Entity]:
-        with self._queue.outbox() as outbox:
-            return self._numbers.idle(outbox, entities)
+        with self._queue.locked() as deliveries:
+            return self._numbers.idle(deliveries, entities)
 
     def paused(self) -> str | None:
         """Why nothing is sent just now: `outage`, `invalid_api_key` or `retry_after`."""
-        with self._queue.outbox() as outbox:
-            if not outbox.breakers.closed:
-                return str(outbox.breakers.paused()[0][1])
-            return "retry_after" if outbox.pause.until > self.clock() else None
+        with self._queue.locked() as deliveries:
+            if not deliveries.breakers.closed:
+                return str(deliveries.breakers.paused()[0][1])
+            return "retry_after" if deliveries.pause.until > self.clock() else None
 
-    def _encode(self, delivery: Delivery, key: str) -> Form:
-        state: State = delivery.event.payload
-        link = None if delivery.event.link is None else delivery.event.link.texts
+    def _encode(self, attempt: Attempt, key: str) -> Form:
+        state: State = attempt.event.payload
+        link = None if attempt.event.link is None else attempt.event.link.texts
         return encode(state.value, self._reading.for_topic(state.at.topic), key, link)
 
     def _run(self) -> None:
@@ -149,13 +149,13 @@ class Dispatch:
 class _Answers(SharedQueue):
     """Notes each answer before it settles anything: whoever finds an entity settled has its last answer already."""
 
-    def __init__(self, outbox: Outbox) -> None:
-        super().__init__(outbox)
+    def __init__(self, deliveries: DeliveryQueue) -> None:
+        super().__init__(deliveries)
         self.answers: deque[Answer] = deque()
 
-    def turn(self, answered: Sequence[tuple[Delivery, Outcome]], concurrency: int) -> Turn:
+    def turn(self, answered: Sequence[tuple[Attempt, Outcome]], concurrency: int) -> Turn:
         now = self.clock()
-        self.answers.extend(Answer(delivery.entity, outcome, now) for delivery, outcome in answered)
+        self.answers.extend(Answer(attempt.entity, outcome, now) for attempt, outcome in answered)
         return super().turn(answered, concurrency)
 
 

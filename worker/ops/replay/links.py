@@ -11,7 +11,7 @@ import structlog
 
 from worker.core.calls import Link, inherited, link
 from worker.core.event import Entity
-from worker.ops.replay.survey import State
+from worker.ops.replay.range_scan import State
 
 log = structlog.get_logger(__name__)
 

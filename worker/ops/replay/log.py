@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from worker.adapters.kafka.admin import Admin
-from worker.core.ownership import Partition
+from worker.core.state import Partition
 from worker.ops.replay.targets import At, Earliest, Latest, Offsets, Place
 from worker.ops.terminal import CommandError
 

@@ -10,7 +10,7 @@ from binascii import crc32
 from typing import Final
 
 from worker.core.event import Entity
-from worker.core.lane import Coordinates
+from worker.core.state import RecordPosition
 
 _SHARDS: Final = 256
 _SMALLEST: Final = 16
@@ -26,7 +26,8 @@ _TAKEN: Final = 2**64 - 1
 class Newest:
     """Entities with the position of their newest event, until each is taken. `renewed`: `renew` has changed any.
 
-    Within a partition the later event is the newer one. Between partitions the records' times (ms) decide.
+    Within a partition the later event is the newer one. Between partitions the records' times (ms) decide;
+    where these are equal, what was noted last. An offset may be -1: before the first record.
     """
 
     def __init__(self) -> None:
@@ -40,27 +41,27 @@ class Newest:
     def __repr__(self) -> str:
         return f"<Newest: {self.waiting} of {self.total} waiting>"
 
-    def put(self, entity: Entity, at: Coordinates, timestamp: int) -> None:
+    def put(self, entity: Entity, at: RecordPosition, timestamp: int) -> None:
         """Adds an entity, or renews it."""
         if self._renew(entity, at, timestamp, add=True) is None:
             self.total += 1
             self.waiting += 1
 
-    def renew(self, entity: Entity, at: Coordinates, timestamp: int) -> bool:
+    def renew(self, entity: Entity, at: RecordPosition, timestamp: int) -> bool:
         """Notes a newer event; False: the entity is unknown or taken, or this event is no newer."""
         changed = bool(self._renew(entity, at, timestamp, add=False))
         self.renewed |= changed
         return changed
 
-    def at(self, entity: Entity) -> Coordinates | None:
+    def at(self, entity: Entity) -> RecordPosition | None:
         """Where the newest event stands; None: the entity is unknown or taken."""
         shard, slot, _, _ = self._find(entity)
         if slot < 0 or shard.places[slot] == _TAKEN:
             return None
         place = shard.places[slot]
-        return Coordinates(*self._partitions[place >> _OFFSET_BITS], place & _OFFSET)
+        return RecordPosition(*self._partitions[place >> _OFFSET_BITS], (place & _OFFSET) - 1)
 
-    def take(self, entity: Entity, at: Coordinates) -> bool:
+    def take(self, entity: Entity, at: RecordPosition) -> bool:
         """Whether this event is the newest of an entity that waits; from then on it does so no more."""
         shard, slot, _, _ = self._find(entity)
         if slot < 0 or shard.places[slot] != self._place(at):
@@ -69,7 +70,7 @@ class Newest:
         self.waiting -= 1
         return True
 
-    def _renew(self, entity: Entity, at: Coordinates, timestamp: int, *, add: bool) -> bool | None:
+    def _renew(self, entity: Entity, at: RecordPosition, timestamp: int, *, add: bool) -> bool | None:
         """Whether something changed; None: the entity was unknown."""
         shard, slot, key, check = self._find(entity)
         place, mark = self._place(at), min(max(timestamp, 0), _TIME) << _CHECK_BITS | check
@@ -83,7 +84,7 @@ class Newest:
         if known >> _OFFSET_BITS == place >> _OFFSET_BITS:
             newer = place > known
         else:
-            newer = mark >> _CHECK_BITS > shard.marks[slot] >> _CHECK_BITS
+            newer = mark >> _CHECK_BITS >= shard.marks[slot] >> _CHECK_BITS
         if newer:
             shard.places[slot], shard.marks[slot] = place, mark
         return newer
@@ -94,12 +95,12 @@ class Newest:
         shard = self._shards[key % _SHARDS]
         return shard, shard.find(key, check), key, check
 
-    def _place(self, at: Coordinates) -> int:
+    def _place(self, at: RecordPosition) -> int:
         number = self._numbers.get(at[:2])
         if number is None:
             number = self._numbers[at[:2]] = len(self._partitions)
             self._partitions.append(at[:2])
-        return number << _OFFSET_BITS | at.offset
+        return number << _OFFSET_BITS | (at.offset + 1)
 
 
 class _Shard:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from worker.ops.replay.course import Course
+from worker.ops.replay.tracker import ReplayTracker
 from worker.ops.terminal import is_terminal, note
 
 _LINE_EVERY = 10.0
@@ -43,6 +43,7 @@ class Progress:
             console=Console(file=sys.stderr),
             transient=True,
             disable=not self._drawn,
+            redirect_stdout=is_terminal(sys.stdout),  # an answer in a pipe is no line above the bar
         )
         self._reading = self._bar.add_task("reading the range", total=None, more="", visible=False)
         self._sending = self._bar.add_task("sending", total=None, more="", visible=False)
@@ -60,7 +61,7 @@ class Progress:
         self._bar.update(self._reading, completed=done, total=total, visible=done < total)
         self._line(lambda: f"reading the range: {done} of {total} records{self._time_left(done, total)}")
 
-    def sending(self, course: Course, requests: int, paused: str | None) -> None:
+    def sending(self, course: ReplayTracker, requests: int, paused: str | None) -> None:
         """`paused`: why nothing is sent just now."""
         if not self._samples:
             self._started = self._clock()

@@ -9,11 +9,10 @@ import structlog
 
 from worker.adapters.logs import RateLimited
 from worker.core.event import Entity, Event, Invalid, Skipped
-from worker.core.lane import Coordinates
-from worker.core.ownership import Partition
+from worker.core.state import Partition, RecordPosition
 from worker.formats import ReadConfig, read
-from worker.ops.replay.span import Span
-from worker.ops.replay.survey import State, Survey, entity_of
+from worker.ops.replay.offset_range import OffsetRange
+from worker.ops.replay.range_scan import RangeScan, State, entity_of
 from worker.ports import Record, UnavailableError
 
 log = structlog.get_logger(__name__)
@@ -60,9 +59,9 @@ class Reading:
     show: Callable[[int], None]
     _limited: RateLimited = field(default_factory=lambda: RateLimited(limit=1, interval=10.0))
 
-    def survey(self, spans: Mapping[Partition, Span], ids: frozenset[Entity]) -> Survey:
+    def survey(self, spans: Mapping[Partition, OffsetRange], ids: frozenset[Entity]) -> RangeScan:
         """Reads the range, and on to an end that is taken then. Raises Stopped."""
-        survey = Survey(ids)
+        survey = RangeScan(ids)
         stops = {partition: span.stop for partition, span in spans.items()}
         total = sum(map(len, spans.values()))
         while left := self.left(stops):
@@ -91,11 +90,11 @@ class Reading:
             return
         for (topic, partition), records in batches.items():
             for record in records:
-                at = Coordinates(topic, partition, record.offset)
+                at = RecordPosition(topic, partition, record.offset)
                 decoded = read(record.value, self.config.for_topic(topic), record.timestamp)
                 emptied = isinstance(decoded, Skipped) and decoded.reason == "empty_products"
                 link = (decoded.call_id, decoded.agent) if isinstance(decoded, Event) else (None, None)
-                yield State(at, record.timestamp, record.value or b"", emptied, *link), decoded
+                yield State(at, record.timestamp, record.value or b"", emptied, *link, key=record.key), decoded
 
     def ends(self, meanwhile: Callable[[], None] = lambda: None) -> dict[Partition, int]:
         """The topic's ends as they are when this is called, or later. Blocks until they are known."""

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from worker.adapters.kafka.admin import CONSUMERS, Admin, GroupState, Noted
-from worker.core.ownership import Partition
+from worker.core.state import Partition
 from worker.ops.replay.log import Log, Selection, locate, logs, select
 from worker.ops.replay.targets import Offsets, Shift, Target
 from worker.ops.terminal import CommandError, emit, note, table

@@ -4,9 +4,10 @@ import shlex
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from types import FrameType
 from typing import Any, TextIO, cast
 
@@ -15,16 +16,16 @@ from worker.adapters.allocator import give_large_blocks_back
 from worker.adapters.kafka.admin import open_admin
 from worker.adapters.kafka.replay import PartitionReader
 from worker.core.event import Entity
-from worker.core.ownership import Partition
-from worker.ops.replay.alongside import Alongside, Report
-from worker.ops.replay.course import Room
+from worker.core.state import Partition
+from worker.ops.replay.alongside import LiveReplay, Report
 from worker.ops.replay.dispatch import Dispatch
 from worker.ops.replay.log import Selection
+from worker.ops.replay.offset_range import OffsetRange, spans
 from worker.ops.replay.progress import Progress
 from worker.ops.replay.reading import Feed, Reading, Stopped
-from worker.ops.replay.span import Span, spans
 from worker.ops.replay.summary import show
 from worker.ops.replay.targets import Place
+from worker.ops.replay.tracker import Room
 from worker.ops.terminal import CommandError, note
 from worker.settings import Settings
 
@@ -61,8 +62,7 @@ def alongside(settings: Settings, order: Order, *, as_json: bool) -> bool:
     Blocks until it is done, or stopped by SIGINT, SIGTERM or SIGHUP. Raises UsageError, CommandError, UnavailableError,
     FatalError.
     """
-    give_large_blocks_back()
-    logs.configure(settings.worker.log_level, "console", stream=cast("TextIO", _Stderr()), secrets=settings.secrets)
+    prepare(settings)
     with open_admin(settings.kafka) as admin:
         range_ = spans(admin, settings.kafka, order.start, order.stop, order.selection)
     for partition, span in range_.items():
@@ -77,12 +77,12 @@ def alongside(settings: Settings, order: Order, *, as_json: bool) -> bool:
     return report.complete
 
 
-def _replay(settings: Settings, order: Order, range_: Mapping[Partition, Span]) -> Report:
+def _replay(settings: Settings, order: Order, range_: Mapping[Partition, OffsetRange]) -> Report:
     stop = Stop()
     starts = {partition: span.start for partition, span in range_.items()}
     total = sum(map(len, range_.values()))
     with (
-        _signals(stop),
+        signals(stop),
         closing(PartitionReader(settings.kafka, starts)) as reader,
         closing(PartitionReader(settings.kafka, starts)) as again,
         Progress() as progress,
@@ -92,21 +92,34 @@ def _replay(settings: Settings, order: Order, range_: Mapping[Partition, Span]) 
             survey = reading.survey(range_, order.ids)
         except (Stopped, KeyboardInterrupt):
             raise CommandError("stopped while the range was read; nothing was sent") from None
-        with _dispatch(settings, order.per_second) as dispatch:
-            entities = 2 * settings.optico.max_concurrency + int(order.per_second or _ROOM_WITHOUT_LIMIT)
-            feed = Feed(Reading(again, settings.reading(), reading.stopped, reading.show), starts)
-            stops = {partition: span.stop for partition, span in range_.items()}
-            replay = Alongside(
-                survey, reading, feed, dispatch, progress, Room(entities, settings.worker.max_pending_bytes), stops
-            )
-            try:
-                replay.run()
-            except KeyboardInterrupt:
-                dispatch.patience = 0.0
-            except BaseException:
-                note(f"ends early: {len(replay.course.open)} entities were sent and not checked; repeat the replay")
-                raise
-            return replay.report()
+        feed = Feed(Reading(again, settings.reading(), reading.stopped, reading.show), starts)
+        stops = {partition: span.stop for partition, span in range_.items()}
+        start = partial(LiveReplay, survey, reading, feed, progress=progress, stops=stops)
+        return deliver(settings, order.per_second, start).report()
+
+
+def prepare(settings: Settings) -> None:
+    """For a command that sends: what it warns of goes to standard error."""
+    give_large_blocks_back()
+    logs.configure(settings.worker.log_level, "console", stream=cast("TextIO", _Stderr()), secrets=settings.secrets)
+
+
+def deliver(settings: Settings, per_second: float, start: Callable[..., LiveReplay]) -> LiveReplay:
+    """Runs what `start` makes of a dispatch and room, until it is done; a second signal ends it at once.
+
+    Raises CommandError, FatalError.
+    """
+    with _dispatch(settings, per_second) as dispatch:
+        entities = 2 * settings.optico.max_concurrency + int(per_second or _ROOM_WITHOUT_LIMIT)
+        replay = start(dispatch=dispatch, room=Room(entities, settings.worker.max_pending_bytes))
+        try:
+            replay.run()
+        except KeyboardInterrupt:
+            dispatch.patience = 0.0
+        except BaseException:
+            note(f"ends early: {len(replay.course.open)} entities were sent and not checked; run it again")
+            raise
+        return replay
 
 
 def _dispatch(settings: Settings, per_second: float) -> Dispatch:
@@ -117,8 +130,8 @@ def _dispatch(settings: Settings, per_second: float) -> Dispatch:
 
 
 @contextmanager
-def _signals(stop: Stop) -> Iterator[None]:
-    """A terminal that is closed is one more who asks, unless the user has seen to that (nohup)."""
+def signals(stop: Stop) -> Iterator[None]:
+    """SIGINT and SIGTERM ask to stop, and a terminal that is closed, unless the user has seen to that (nohup)."""
     numbers = [signal.SIGINT, signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         numbers.append(signal.SIGHUP)

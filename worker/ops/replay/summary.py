@@ -6,10 +6,10 @@ from typing import Any
 
 import click
 
-from worker.core.ownership import Partition
+from worker.core.state import Partition
 from worker.ops.replay.alongside import Report
-from worker.ops.replay.span import Span
-from worker.ops.replay.survey import Refusal
+from worker.ops.replay.offset_range import OffsetRange
+from worker.ops.replay.range_scan import Refusal
 from worker.ops.terminal import emit, note, table
 
 _COLUMNS = ("topic", "partition", "offset", "entity", "reason", "message")
@@ -17,7 +17,7 @@ _COLUMNS = ("topic", "partition", "offset", "entity", "reason", "message")
 
 def show(
     report: Report,
-    spans: Mapping[Partition, Span],
+    spans: Mapping[Partition, OffsetRange],
     seconds: float,
     *,
     options: Sequence[str],
@@ -50,7 +50,7 @@ def show(
         _say_what_is_left(report, options)
 
 
-def _nothing(spans: Mapping[Partition, Span]) -> str:
+def _nothing(spans: Mapping[Partition, OffsetRange]) -> str:
     held = [f"{topic}:{number} (offset {span.stop})" for (topic, number), span in spans.items() if span.held_up]
     if not held:
         return "nothing in the range is to be sent"
@@ -74,7 +74,7 @@ def _say_what_is_left(report: Report, options: Sequence[str]) -> None:
     )
 
 
-def _document(report: Report, spans: Mapping[Partition, Span], seconds: float) -> dict[str, Any]:
+def _document(report: Report, spans: Mapping[Partition, OffsetRange], seconds: float) -> dict[str, Any]:
     return {
         "complete": report.complete,
         "range": [

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pydantic import TypeAdapter, ValidationError
 
 from worker.core.event import Entity, Kind
-from worker.core.ownership import Partition
+from worker.core.state import Partition
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +86,17 @@ def coordinates(text: str) -> tuple[Partition, int]:
     return Partition(match[1], int(match[2])), int(match[3])
 
 
-def entity(text: str) -> Entity:
-    """`cart:42` or `order:1001`. Raises ValueError, in words."""
-    kind, _, id_ = text.partition(":")
+def entities(text: str) -> frozenset[Entity]:
+    """`cart:42`, `order:1001`, or `42`, which means both kinds. Raises ValueError, in words."""
+    kind, colon, id_ = text.partition(":")
     kinds: dict[str, Kind] = {"cart": "cart", "order": "order"}
-    if id_ and kind in kinds:
-        return Entity(kinds[kind], id_)
-    raise ValueError(f"{text!r} names no entity; write cart:ID or order:ID, such as cart:42")
+    if colon and kind in kinds:
+        found = frozenset({Entity(kinds[kind], id_)})
+    else:
+        id_, found = text, frozenset(Entity(kind, text) for kind in kinds.values())
+    if not id_:
+        raise ValueError(f"{text!r} names no cart or order; write an id such as cart:42 or 42")
+    return found
 
 
 def place(texts: Iterable[str]) -> Place:

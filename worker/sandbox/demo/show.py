@@ -33,9 +33,10 @@ class Status:
     words: str = ""
 
     @property
-    def gate(self) -> str:
+    def breaker(self) -> str:
+        """As a person reads it: closed is well."""
         paused = self.readings.paused
-        return f"shut ({', '.join(paused).replace('_', ' ')})" if paused else "open"
+        return f"open ({', '.join(paused).replace('_', ' ')})" if paused else "closed"
 
 
 class Show(Protocol):
@@ -103,7 +104,7 @@ def _numbers(status: Status) -> Iterator[tuple[str, str]]:
     yield "in flight", f"{readings.total('requests_in_flight'):,}"
     yield "waiting", f"{readings.total('pending_entities'):,}"
     yield "lag", f"{status.lag:,}"
-    yield "gate", status.gate
+    yield "circuit breaker", status.breaker
 
 
 _MEANINGS: Final = {
@@ -114,7 +115,7 @@ _MEANINGS: Final = {
     "in flight": "requests that are under way",
     "waiting": "carts and orders with something unsettled",
     "lag": "events written but not committed",
-    "gate": "lets requests pass while the API is well",
+    "circuit breaker": "open: nothing is sent but probes",
 }
 
 
@@ -124,7 +125,7 @@ def _picture(status: Status, seconds: float) -> Panel:
     numbers.add_column(justify="right", min_width=15)
     numbers.add_column(style="dim")
     for name, value in _numbers(status):
-        style = "bold red" if name == "gate" and value != "open" else "bold"
+        style = "bold red" if name == "circuit breaker" and value != "closed" else "bold"
         numbers.add_row(name, f"[{style}]{value}[/]", _MEANINGS[name])
     bar = Table.grid(padding=(0, 2))
     bar.add_row(

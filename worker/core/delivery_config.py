@@ -20,13 +20,13 @@ LONGEST_UNASKED_PAUSE: Final = 30.0
 VISIT_LIFETIME: Final = 900.0
 #: Of an event that has failed for so long (s), attempts count by the answers of either kind.
 FAILED_LONG: Final = 86_400.0
-#: What an entity that waits costs beside its record, in bytes, about: event, slot, lane and their places.
+#: What an entity that waits costs beside its record, in bytes, about: event, slot, queue and their places.
 OVERHEAD: Final = 900
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
-    """What of the outbox is configured. `window` and `call_window`, that of an entity on a call, are seconds.
+class DeliveryConfig:
+    """What of the delivery queue is configured. `window` and `call_window`, that of an entity on a call, are seconds.
 
     `delay(n)`: seconds after the n-th failure (from 0).
 
@@ -47,8 +47,8 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
-    """What `Outbox.settle` made of an outcome, for logs and measurements.
+class SettleResult:
+    """What `DeliveryQueue.settle` made of an outcome, for logs and measurements.
 
     `retry_in`: seconds until the next attempt, None if there is none. `exhausted`: the attempts that count are used
     up. `first`: the event's first delivery, not its confirmation. `stale`: its partition was not ours any more.

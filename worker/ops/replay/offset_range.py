@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from worker.adapters.kafka.admin import Admin
-from worker.core.ownership import Partition
+from worker.core.state import Partition
 from worker.ops.replay.log import Selection, UsageError, locate, logs, select
 from worker.ops.replay.targets import Latest, Offsets, Place
 from worker.ops.transactions import held_up
@@ -11,7 +11,7 @@ from worker.settings import Kafka
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class OffsetRange:
     """A partition's records from `start` to before `stop`. `remark`: where that is not what was asked for.
 
     `held_up`: an open transaction is why it ends there.
@@ -28,7 +28,7 @@ class Span:
 
 def spans(
     admin: Admin, settings: Kafka, start: Place, stop: Place | None, selection: Selection
-) -> dict[Partition, Span]:
+) -> dict[Partition, OffsetRange]:
     """The range in each partition that is read; without `stop`, up to the end as it is now.
 
     Raises UsageError, CommandError, UnavailableError, FatalError.
@@ -48,7 +48,7 @@ def spans(
         clamped = [offset for offset in (asked, until) if offset is not None and log.clamp(offset) != offset]
         bounds = f"the log holds {log.begin} to {log.end}"
         remark = f"{', '.join(map(str, clamped))}: {bounds}, clamped" if clamped else ""
-        found[partition] = Span(first, max(first, last), remark)
+        found[partition] = OffsetRange(first, max(first, last), remark)
     for partition, held in held_up(admin, [at for at, span in found.items() if span.stop == of[at].end]).items():
         span = found[partition]
         remark = "; ".join(filter(None, (span.remark, f"{held}; nothing of them is replayed before it ends")))

@@ -4,18 +4,18 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from worker.core.ownership import Partition
+from worker.core.state import Partition
 from worker.ports import LogEnd, Membership, TooLarge
 
 
 @dataclass(slots=True)
-class View:
+class PollStatus:
     """Written by the intake's thread only (the counters also by the client's), each field replaced as a whole.
 
-    `beat_at`, `polled_at` and `unstable_since` are monotonic seconds, `polled_at_wall` is UNIX seconds.
+    `heartbeat_at`, `polled_at` and `unstable_since` are monotonic seconds, `polled_at_wall` is UNIX seconds.
     """
 
-    beat_at: float
+    heartbeat_at: float
     polled_at: float | None = None
     polled_at_wall: float = 0.0
     longest_gap: float = 0.0
@@ -36,7 +36,7 @@ class View:
     def note_poll(self, now: float, wall_now: float) -> None:
         if self.polled_at is not None:
             self.longest_gap = max(self.longest_gap, now - self.polled_at)
-        self.polled_at = self.beat_at = now
+        self.polled_at = self.heartbeat_at = now
         self.polled_at_wall = wall_now
 
     def note_event(self, topic: str, at: float) -> None:

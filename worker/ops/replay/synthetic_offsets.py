@@ -1,34 +1,35 @@
-"""The outbox as a replay uses it: one partition of its own, and numbers for offsets. Pure."""
+"""The delivery queue as a replay uses it: one partition of its own, and numbers for offsets. Pure."""
 
 from collections.abc import Iterable
 
+from worker.core.delivery_queue import DeliveryQueue
 from worker.core.event import Entity, Skipped
-from worker.core.lane import Coordinates
-from worker.core.outbox import Outbox
-from worker.core.ownership import Partition
-from worker.ops.replay.survey import Refusal, State
+from worker.core.state import Partition, RecordPosition
+from worker.ops.replay.range_scan import Refusal, State
 
 _OWN = Partition("replay", 0)
 _LETTERS_AT_ONCE = 1000
 
 
-class Numbers:
-    """What was handed to an outbox, and under which number. Pure.
+class SyntheticOffsets:
+    """What was handed to a delivery queue, and under which number. Pure.
 
     States are numbered as they are handed out, as if they were the offsets of one partition: so a newer state replaces
     an older one of its entity, wherever on the topic the two stand.
     """
 
-    def __init__(self, outbox: Outbox, now: float) -> None:
+    def __init__(self, deliveries: DeliveryQueue, now: float) -> None:
         self._last = 0
         self._numbers: dict[Entity, int] = {}
         self._states: dict[int, State] = {}
-        outbox.assign([_OWN], now)
-        outbox.advance(_OWN, 0, now)
-        outbox.committed({_OWN: 0}, now)  # nobody owns it next who would have to be told before anything is sent
-        outbox.set_end(_OWN, 0, now)
+        deliveries.assign([_OWN], now)
+        deliveries.advance(_OWN, 0, now)
+        deliveries.committed({_OWN: 0}, now)  # nobody owns it next who would have to be told before anything is sent
+        deliveries.set_end(_OWN, 0, now)
 
-    def send(self, outbox: Outbox, states: Iterable[tuple[Entity, State]], now: float, wall_now: float) -> None:
+    def send(
+        self, deliveries: DeliveryQueue, states: Iterable[tuple[Entity, State]], now: float, wall_now: float
+    ) -> None:
         """Each replaces an older one of its entity that is not under way yet; an emptied cart drops it.
 
         `wall_now`: the same moment in UNIX seconds.
@@ -36,12 +37,12 @@ class Numbers:
         for entity, state in states:
             self._last += 1
             if state.emptied:
-                outbox.skip(_OWN, self._last, Skipped("empty_products", entity.kind, entity), now)
+                deliveries.skip(_OWN, self._last, Skipped("empty_products", entity.kind, entity), now)
                 continue
             self._states.pop(self._numbers.get(entity, 0), None)
             self._numbers[entity], self._states[self._last] = self._last, state
             size, written_at = len(state.value), state.timestamp / 1000
-            outbox.add(
+            deliveries.add(
                 _OWN,
                 self._last,
                 entity,
@@ -54,29 +55,29 @@ class Numbers:
                 agent=state.agent,
             )
 
-    def idle(self, outbox: Outbox, entities: Iterable[Entity]) -> list[Entity]:
+    def idle(self, deliveries: DeliveryQueue, entities: Iterable[Entity]) -> list[Entity]:
         """Those of which nothing is in flight or planned any more.
 
         The newest number does not tell: it may have been dropped while an older one is in flight.
         """
-        pending = {event.entity for event in outbox.owned[_OWN].unsettled.values()}
+        pending = {event.entity for event in deliveries.owned[_OWN].unsettled.values()}
         idle = [entity for entity in entities if entity not in pending]
         for entity in idle:
             self._states.pop(self._numbers.pop(entity, 0), None)
         return idle
 
-    def given_up(self, outbox: Outbox, now: float) -> list[tuple[Entity, Refusal]]:
+    def given_up(self, deliveries: DeliveryQueue, now: float) -> list[tuple[Entity, Refusal]]:
         """What was rejected, or failed too often, since the last call."""
-        letters = outbox.letters.take(now, _LETTERS_AT_ONCE)
+        letters = deliveries.letters.take(now, _LETTERS_AT_ONCE)
         for letter in letters:
-            outbox.letter_written(letter)
+            deliveries.letter_written(letter)
         return [
             (letter.event.entity, Refusal(letter.event.payload.at, letter.kind, letter.reason, letter.message))
             for letter in letters
             if letter.event.entity is not None
         ]
 
-    def at(self, number: int) -> Coordinates | None:
+    def at(self, number: int) -> RecordPosition | None:
         """Where the state of that number stands on the topic, if it was not replaced or settled."""
         state = self._states.get(number)
         return None if state is None else state.at

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from worker.core.event import Entity, Event, Invalid, Skipped
-from worker.core.lane import Coordinates
+from worker.core.state import RecordPosition
 from worker.ops.replay.newest import Newest
 
 
@@ -13,35 +13,39 @@ class State:
     """What a record says of its entity. `timestamp` is the record's, in milliseconds; `value` its bytes.
 
     `emptied`: its cart was emptied, so there is nothing to send. `call_id` and `agent`: its link to a call, with what
-    it inherited from older states of the range.
+    it inherited from older states of the range. `key`: the record's.
     """
 
-    at: Coordinates
+    at: RecordPosition
     timestamp: int
     value: bytes
     emptied: bool = False
     call_id: str | None = None
     agent: str | None = None
+    key: bytes | None = None
 
     def newer_than(self, other: "State") -> bool:
-        """By log order within a partition. Between partitions it means nothing, and the records' times must do."""
+        """By log order within a partition. Between partitions it means nothing, and the records' times must do.
+
+        Where these are equal too, either counts as newer than the other: what is read later then wins.
+        """
         if self.at[:2] == other.at[:2]:
             return self.at.offset > other.at.offset
-        return self.timestamp > other.timestamp
+        return self.timestamp >= other.timestamp
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """An event that could not be delivered, and why. `entity`: cart, order or unknown."""
 
-    at: Coordinates
+    at: RecordPosition
     entity: str
     reason: str
     message: str
 
 
 @dataclass(slots=True)
-class Survey:
+class RangeScan:
     """`ids`: the only entities that are meant; empty: all.
 
     An event that is invalid, or has nothing to send, takes no older valid one of its entity with it; only an emptied
@@ -51,7 +55,7 @@ class Survey:
     ids: frozenset[Entity] = frozenset()
     events: int = 0
     newest: Newest = field(default_factory=Newest)
-    _invalid: list[tuple[Coordinates, Invalid]] = field(default_factory=list)
+    _invalid: list[tuple[RecordPosition, Invalid]] = field(default_factory=list)
 
     def meet(self, state: State, decoded: Event | Skipped | Invalid, *, in_range: bool) -> None:
         """Takes one record. Those behind the range only renew what was found in it."""

@@ -10,16 +10,18 @@ behind that end the worker sends after our answer, by its own rules. A request o
 until that is over, 10 s, no end counts for its entity.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from worker.core.delivery_config import CONFIRM_AFTER
 from worker.core.event import Entity
 from worker.core.outcome import Outcome, Result
-from worker.core.rules import CONFIRM_AFTER
 from worker.ops.replay.links import Links
 from worker.ops.replay.newest import Newest
-from worker.ops.replay.survey import Refusal, State
+from worker.ops.replay.range_scan import Refusal, State
+
+Finished = Callable[[Entity, State, Refusal | None], None]
 
 
 class Room(NamedTuple):
@@ -39,14 +41,18 @@ class Open:
 
 
 @dataclass(slots=True)
-class Course:
-    """`newest`: the entities of the range, of which it takes one after the other. Times are monotonic seconds."""
+class ReplayTracker:
+    """`newest`: the entities of the range, of which it takes one after the other. Times are monotonic seconds.
+
+    `finished` is called with each entity that is done, its last state, and why that was refused.
+    """
 
     newest: Newest
+    links: Links = field(default_factory=Links)
+    finished: Finished = lambda *_: None
     done: int = 0
     emptied: int = 0
     superseded: int = 0
-    links: Links = field(default_factory=Links)
     open: dict[Entity, Open] = field(default_factory=dict)
     open_bytes: int = 0
     untried: set[Entity] = field(default_factory=set)
@@ -149,3 +155,4 @@ class Course:
         if state.emptied:
             self.emptied += 1
             self.failing.pop(entity, None)
+        self.finished(entity, state, self.rejected.get(entity))

@@ -9,7 +9,7 @@ _WHOLE: Final = 1.0 - 1e-9
 
 
 @dataclass(slots=True)
-class Rate:
+class TokenBucket:
     """Allows `per_second` starts a second, bursts of up to one second's worth (at least one).
 
     None: no limit. 0: none at all, as for a worker to which no partition is assigned.
