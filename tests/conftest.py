@@ -1,7 +1,7 @@
 """Brokers for the tests, started when the first test asks for one.
 
-A real Kafka needs Java and Maven. Without them the tests that want one are skipped on a developer's machine and fail
-in CI, where a skipped test would prove nothing.
+A real Kafka is fetched once (`tests.programs`). Where it can't be had, the tests that want one are skipped on a
+developer's machine and fail in CI, where a skipped test would prove nothing.
 """
 
 import logging
@@ -47,10 +47,6 @@ def pytest_configure(config: pytest.Config) -> None:
     # kafka-python reads its schemas with a function that Python 3.11 and 3.12 call deprecated.
     for name in ("read_text", "open_text"):
         config.addinivalue_line("filterwarnings", f"ignore:{name} is deprecated:DeprecationWarning")
-    # It forgets sockets whose connection is refused, or not there yet when the client is closed. They come to light in
-    # whatever test runs next. (Our servers' sockets say proto=0.)
-    forgotten = r"unclosed <(socket\.socket|ssl\.SSLSocket) fd=\d+, family=2, type=1, proto=6,"
-    config.addinivalue_line("filterwarnings", f"ignore:{forgotten}:ResourceWarning")
 
 
 @pytest.hookimpl(tryfirst=True)

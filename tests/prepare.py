@@ -12,6 +12,7 @@ from typing import Any
 from tests.brokers import distribution
 from tests.chart import tools as chart
 from tests.producers import tools as producers
+from tests.programs import MissingError
 
 #: The longest first: what is built waits for nothing else.
 PARTS: tuple[Callable[[], Any], ...] = (
@@ -31,7 +32,7 @@ def main() -> None:
 
 
 def _fetch(part: Callable[[], Any]) -> None:
-    with contextlib.suppress(distribution.MissingError, chart.MissingError):
+    with contextlib.suppress(MissingError):
         part()
 
 

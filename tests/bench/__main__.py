@@ -3,7 +3,6 @@
 import argparse
 import os
 import platform
-import re
 import sys
 import time
 from datetime import UTC, datetime
@@ -16,7 +15,7 @@ from tests.bench.figures import Findings, Measured, save
 from tests.bench.machine import processor
 from tests.bench.peers.scenario import run as peers
 from tests.bench.scenarios import SCENARIOS, Scenario
-from tests.brokers.distribution import POM
+from tests.brokers.distribution import kafka_version
 
 ALL: dict[str, Scenario] = {**SCENARIOS, "peers": peers}
 ROUNDS = 3
@@ -57,17 +56,12 @@ def _measured(findings: Findings, seconds: float, options: argparse.Namespace) -
         "processor": processor(),
         "cores": str(len(os.sched_getaffinity(0))),
         "python": platform.python_version(),
-        "kafka": _kafka(),
+        "kafka": kafka_version(),
         "kafka-python": version("kafka-python"),
         "pyreqwest": version("pyreqwest"),
     }
     date = datetime.now(UTC).strftime("%Y-%m-%d")
     return Measured(findings, date, round(seconds, 1), options.rounds, options.quick, environment)
-
-
-def _kafka() -> str:
-    found = re.search(r"<kafka\.version>(.+?)</", POM.read_text())
-    return found[1] if found is not None else "unknown"
 
 
 def _arguments() -> argparse.Namespace:

@@ -1,22 +1,20 @@
-"""Where the broker's program comes from: Java from the machine, the jars through Maven, kept below the user's cache.
+"""The broker's program: Java (see `tests.programs`), and jars by their coordinates and digests, in the user's cache.
 
 Several test runs may do this at once; one of them downloads, the others wait for it.
 """
 
-import contextlib
-import fcntl
 import hashlib
-import os
-import re
-import shutil
-import subprocess
-import tempfile
-from collections.abc import Iterator
+import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-OLDEST_JAVA = 17
-POM = Path(__file__).with_name("pom.xml")
+from tests.programs import MissingError, cache, java, kept, run, wheel
+
+__all__ = ["JARS", "Distribution", "MissingError", "install", "kafka_version"]
+
+JARS = Path(__file__).with_name("jars.txt")
+_FETCH = Path(__file__).with_name("fetch.py")
 
 # A broker of a test lives for seconds: quick to start counts, quick once warm does not.
 _JVM_OPTIONS = (
@@ -30,10 +28,6 @@ _JVM_OPTIONS = (
     "-Djava.awt.headless=true",
     "-Djava.net.preferIPv4Stack=true",
 )
-
-
-class MissingError(Exception):
-    """What a real broker needs is not on this machine. The message says what, and how to get it."""
 
 
 @dataclass(frozen=True)
@@ -60,54 +54,26 @@ def install() -> Distribution:
 
     Raises MissingError in plain words.
     """
-    java, release = _java()
-    pom = POM.read_bytes()
-    found = re.search(rb"<kafka\.version>(.+?)</kafka\.version>", pom)
-    assert found is not None, f"{POM} names no version"
-    # The digest: a folder is never changed once it is there, because others may be running from it.
-    name = f"kafka-{found[1].decode()}-{hashlib.sha256(pom).hexdigest()[:8]}"
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "optico-worker"
-    jars = cache / name
-    if not jars.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        with _lock(cache / "kafka.lock"):
-            if not jars.exists():
-                _download(jars)
-    return Distribution(java, jars, classes=cache / f"{name}-{hashlib.sha256(release.encode()).hexdigest()[:8]}.jsa")
+    program, release = java()
+    jars = kept(Path(), f"kafka-{kafka_version()}", [JARS], _download)
+    digest = hashlib.sha256(release.encode()).hexdigest()[:8]
+    return Distribution(program, jars, classes=cache() / f"{jars.name}-{digest}.jsa")
 
 
-def _java() -> tuple[str, str]:
-    hint = f"missing: java {OLDEST_JAVA} (Debian: apt-get install openjdk-{OLDEST_JAVA}-jre-headless)"
-    java = shutil.which("java")
-    if java is None:
-        raise MissingError(hint)
-    answer = subprocess.run([java, "-version"], capture_output=True, text=True, check=False)
-    release = answer.stderr + answer.stdout
-    version = re.search(r'version "(?:1\.)?(\d+)', release)
-    if version is None:
-        raise MissingError(f"{hint}; {java} does not say its version: {release.strip() or 'no output'}")
-    if int(version[1]) < OLDEST_JAVA:
-        raise MissingError(f"{hint}; {java} is java {version[1]}")
-    return java, release
+def kafka_version() -> str:
+    return next(each.rpartition(":")[2] for each in _locked() if ":kafka-clients:" in each)
 
 
-def _download(jars: Path) -> None:
-    maven = shutil.which("mvn")
-    if maven is None:
-        raise MissingError("missing: mvn (Debian: apt-get install maven)")
-    with tempfile.TemporaryDirectory(prefix=".kafka-", dir=jars.parent) as folder:
-        target = Path(folder) / "jars"
-        command = [maven, "-B", "-q", "--strict-checksums", "-f", str(POM), "dependency:copy-dependencies"]
-        command.append(f"-DoutputDirectory={target}")
-        answer = subprocess.run(command, capture_output=True, text=True, check=False)
-        if answer.returncode != 0:
-            said = "\n".join((answer.stdout + answer.stderr).splitlines()[:5])
-            raise MissingError(f"missing: the broker's jars; mvn could not get them:\n{said}")
-        target.rename(jars)
+def _locked() -> Mapping[str, str]:
+    """The jars' digests by their coordinates."""
+    return dict(line.split() for line in JARS.read_text().splitlines() if not line.startswith("#"))
 
 
-@contextlib.contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+def _download(folder: Path) -> None:
+    client = wheel("maven", "a client for Maven's packages")
+    locked = _locked()
+    run([sys.executable, str(_FETCH), str(folder), *locked], "the broker's jars", PYTHONPATH=str(client))
+    for coordinates, digest in locked.items():
+        _, artifact, version = coordinates.split(":")
+        if hashlib.sha256((folder / f"{artifact}-{version}.jar").read_bytes()).hexdigest() != digest:
+            raise MissingError(f"missing: {coordinates}; what was downloaded is not what {JARS.name} says")

@@ -1,6 +1,6 @@
 """Apache Kafka for tests: a cluster of our own that tests may stop and kill, or one that is given.
 
-Needs Java 17, and Maven once. Every broker is a controller too, as many as there are; a cluster of two stands still
+Every broker is a controller too, as many as there are; a cluster of two stands still
 when one is gone, a cluster of three does not.
 """
 
@@ -75,8 +75,9 @@ class KafkaCluster(Topics):
     """Context manager: brokers on free ports of 127.0.0.1, gone with their data when it is left.
 
     A broker is named by its node id, 0 and up. It keeps its port and its data when it is stopped or killed. Entering
-    raises MissingError when Java or Maven is, and BrokerError when a broker does not start. Methods that start or stop
-    block until it is done. Use it in the main thread: a broker that another one starts outlives a killed test run.
+    raises MissingError when the broker's program can't be had, and BrokerError when a broker does not start. Methods
+    that start or stop block until it is done. Use it in the main thread: a broker that another one starts outlives a
+    killed test run.
     """
 
     def __init__(

@@ -9,6 +9,7 @@ import pytest
 
 from tests.chart import tools
 from tests.chart.rendering import Helm
+from tests.programs import MissingError
 
 Result = TypeVar("Result")
 
@@ -61,7 +62,7 @@ def library(name: str) -> Any:
 def _had(get: Callable[..., Result], *arguments: Any) -> Result:
     try:
         return get(*arguments)
-    except tools.MissingError as missing:
+    except MissingError as missing:
         _absent(str(missing))
 
 

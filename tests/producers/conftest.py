@@ -6,9 +6,10 @@ from typing import TypeVar
 
 import pytest
 
-from tests.brokers.distribution import MissingError
+from tests import programs
 from tests.conftest import absent
 from tests.producers import tools
+from tests.programs import MissingError
 
 T = TypeVar("T")
 
@@ -20,7 +21,7 @@ def php() -> str:
 
 @pytest.fixture(scope="session")
 def node() -> str:
-    return _needed(tools.node)
+    return _needed(programs.node)
 
 
 @pytest.fixture(scope="session")

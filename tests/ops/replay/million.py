@@ -2,7 +2,7 @@
 
 python -m tests.ops.replay.million [--events 1000000] [--ids 20000]
 
-It needs Java 17 and Maven, as the integration tests do, and some minutes. Prints counts and times; exits with 1 if a
+It fetches a Kafka, as the integration tests do, and takes some minutes. Prints counts and times; exits with 1 if a
 cart does not end in its newest state, or more than 1.1 requests a cart are made.
 """
 
