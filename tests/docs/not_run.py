@@ -9,6 +9,7 @@ _CLUSTER = "needs a Kubernetes cluster; the chart is rendered, and kubectl and H
 NOT_RUN: dict[tuple[str, str], str] = {
     ("README.md", "make demo"): "`make -n` reads it; tests/demo runs the demo, and these tests are run by the other",
     ("README.md", "python3 -m venv venv"): _INDEX,
+    ("README.md", "helm upgrade --install worker helm/optico-worker"): _CLUSTER,
     ("docs/demo.md", "optico-worker demo"): _DEMO,
     ("docs/image.md", "docker build --tag optico-worker"): _ENGINE,
     ("docs/kubernetes.md", "helm upgrade --install worker helm/optico-worker"): _CLUSTER,
