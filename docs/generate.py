@@ -37,9 +37,9 @@ once and exits with 2.
 - **Proxies.** `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` are obeyed for requests to the API, as by most
   programs, where they name an `http://` proxy; another one is refused at the start. The key passes through a proxy in
   clear if `OPTICO_URL` is not https.
-- **Refused by Kafka.** A wrong user or password ends the process with a reason, as waiting would not mend it; where the
-  broker closes the connection before its reason is read, the log says what that may mean and the worker tries on.
-  Brokers that are away are waited for.
+- **Refused by Kafka.** A wrong user or password ends the process with a reason, because waiting would not help. If the
+  broker closes the connection before its reason is read, the log says what that may mean, and the worker tries again.
+  The worker waits for brokers that are away.
 
 The least that is needed:
 

@@ -219,7 +219,7 @@ class Worker:
         return None
 
     def _drain(self, consumer: Consumer) -> None:
-        """Sends what waits, commits, and says what was left."""
+        """Sends pending events, commits, and logs what was left."""
         started = self._queue.clock()
         deadline = started + self._settings.worker.drain_timeout_seconds
         with self._queue.locked() as deliveries:

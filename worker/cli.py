@@ -42,7 +42,7 @@ def cli() -> None:
 def run(context: click.Context) -> None:
     """The worker, until SIGTERM or SIGINT.
 
-    It then sends what waits, commits, leaves the group and exits with 0. A second signal ends it at once, with 1.
+    It then sends pending events, commits, leaves the group and exits with 0. A second signal ends it at once, with 1.
     """
     import signal
     import sys

@@ -14,7 +14,7 @@ from worker.core.state import Partition
 
 
 class FatalError(Exception):
-    """Nothing that waiting would mend: the process must end, and its message says why."""
+    """Waiting would not help: the process must end. The message says why."""
 
 
 class UnavailableError(Exception):
@@ -109,7 +109,7 @@ class Record(Protocol):
 
 
 class Content(NamedTuple):
-    """What waits of a record, an event's payload: smaller than the client's own. Where it stands, the event knows."""
+    """The parts of a record that are kept while its event is pending. The event holds the position."""
 
     value: bytes | None
     key: bytes | None
@@ -181,10 +181,10 @@ class Consumer(Protocol):
         """Stops, or goes on, reading all partitions that are assigned now. Does not block."""
 
     def commit(self, offsets: Mapping[Partition, int], done: Callable[[Exception | None], None]) -> None:
-        """Starts a commit, with a note at all of them; `done` is called from a later `poll`."""
+        """Starts a commit with the dirty marker; `done` is called from a later `poll`."""
 
     def commit_now(self, offsets: Mapping[Partition, int], ambiguous: Collection[Partition], timeout: float) -> None:
-        """Commits, waiting at most `timeout` seconds, with a note at those that are unclear (see `Rebalance`).
+        """Commits, with the dirty marker for `ambiguous` partitions. Blocks for at most `timeout` seconds.
 
         Raises UnavailableError if that failed.
         """

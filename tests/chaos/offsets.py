@@ -7,7 +7,7 @@ from typing import Any
 from kafka import KafkaConsumer, TopicPartition
 
 from tests.brokers.tools import end_offsets, wait_until
-from worker.adapters.kafka.listener import UNCLEAR
+from worker.adapters.kafka.listener import DIRTY_MARKER
 
 LOG = "__consumer_offsets"
 _COMMIT_KEYS = (0, 1)
@@ -64,7 +64,7 @@ def _commit(record: Any, group: str) -> Commit | None:
     if record.value is None:
         return Commit(topic, partition, None, record.timestamp / 1000, dirty=False)
     (offset,) = struct.unpack_from(">q", record.value, 2)
-    return Commit(topic, partition, offset, record.timestamp / 1000, UNCLEAR.encode() in record.value)
+    return Commit(topic, partition, offset, record.timestamp / 1000, DIRTY_MARKER.encode() in record.value)
 
 
 def _string(data: bytes, at: int) -> tuple[str, int]:

@@ -1,7 +1,7 @@
 """What a record on the topic means: an event of an entity, nothing to send, or an error.
 
 Outcomes of decoding are values, not exceptions. None of them holds a copy of the record's content: at the default
-bounds fifty thousand entities wait, so what waits is the record's own bytes.
+bounds fifty thousand entities wait, so a pending event keeps the record's own bytes.
 """
 
 from collections.abc import Mapping

@@ -17,7 +17,7 @@ _PATIENCE = 10.0
 
 @dataclass(slots=True)
 class Backfill:
-    """Collects the partitions that come without a committed offset, and warns once what waits in them."""
+    """Collects the partitions that come without a committed offset, and warns once how many records wait in them."""
 
     #: Whether there are any.
     waits: bool = False

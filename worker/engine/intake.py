@@ -42,7 +42,7 @@ _PAIR = 80
 
 @dataclass(slots=True)
 class Intake:
-    """`rejected` is told of each record that can't be sent. `max_requests_per_second`: the group's; 0: no limit."""
+    """`rejected` is called for each record that can't be sent. `max_requests_per_second`: the group's; 0: no limit."""
 
     queue: SharedQueue
     view: PollStatus
@@ -307,6 +307,6 @@ def _occurred_at(record: Record, event: Event, wall_now: float) -> float:
 
 
 def _size(record: Record) -> int:
-    """What waits of it (bytes). Headers count as the interpreter has them: a producer may write a great many."""
+    """Memory held while the event is pending (bytes). Headers count as Python objects: there may be many."""
     headers = sum(getsizeof(name) + getsizeof(value) + _PAIR for name, value in record.headers)
     return len(record.value or b"") + len(record.key or b"") + headers

@@ -96,6 +96,6 @@ def debug(
         if isinstance(one, Skipped):
             log.debug("event skipped", reason=one.reason, entity=one.kind, **where)
         elif at in taken:
-            log.debug("event read; it replaces what waits of its entity", entity=one.entity.kind, **where)
+            log.debug("event read; it collapses the entity's pending event", entity=one.entity.kind, **where)
         else:
             log.debug("event collapsed: a newer one came with the same poll", entity=one.entity.kind, **where)

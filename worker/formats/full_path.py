@@ -1,8 +1,8 @@
 """The full path of reading, in five steps: unwrap, parse, map the source to native, repair, validate one strict model.
 
 Each step has a module: `envelope` and `parse`; `native` and `cs_cart`, which make a `Draft` and keep the source's own
-name of each field for messages; `lines` and `values` for repairs. A repair is noted where it is made, under a label of
-`worker.formats.repairs`. What comes out is built from values that meet the model.
+name of each field for messages; `lines` and `values` for repairs. Each repair is recorded under a label of
+`worker.formats.repairs`. The result is built from values that meet the model.
 """
 
 from collections.abc import Callable

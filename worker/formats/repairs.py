@@ -1,7 +1,7 @@
-"""What the worker accepts though producers should not send it: the table of repairs.
+"""The table of repairs: what the worker accepts although producers should not send it.
 
-Each repair is made where a value is read, and noted there under its label (`Reading.repaired`). The labels are those of
-the metric `events_repaired_total`; the rows stand in docs/events.md, where `docs/generate.py` writes them.
+Each repair is made and recorded where a value is read (`Reading.repaired`). The labels are those of the metric
+`events_repaired_total`. `docs/generate.py` writes the rows into docs/events.md.
 """
 
 from typing import Final, NamedTuple

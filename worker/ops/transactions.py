@@ -31,12 +31,12 @@ def held_up(admin: Admin, partitions: Collection[Partition]) -> dict[Partition, 
     Blocks for two seconds where there may be any. Raises as `Admin` does.
     """
     high, first = admin.high_watermarks(partitions), admin.ends(partitions)
-    suspects = [at for at in partitions if first[at] < high[at]]
-    if not suspects:
+    open_partitions = [at for at in partitions if first[at] < high[at]]
+    if not open_partitions:
         return {}
     time.sleep(_OPEN_FOR)
-    again = admin.ends(suspects)
-    return {at: HeldUp(again[at], high[at] - again[at]) for at in suspects if again[at] == first[at]}
+    again = admin.ends(open_partitions)
+    return {at: HeldUp(again[at], high[at] - again[at]) for at in open_partitions if again[at] == first[at]}
 
 
 def still_open(admin: Admin, partitions: Collection[Partition]) -> list[Partition]:

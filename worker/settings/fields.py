@@ -45,7 +45,7 @@ def variable(
 
 
 def notes(field: FieldInfo) -> Mapping[str, Any]:
-    """What `variable` noted beside the field's type."""
+    """What `variable` added to the field's type."""
     return field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
 
 

@@ -109,12 +109,12 @@ def _plan(world: World, chosen: list[DeadLetter], letters: list[DeadLetter]) -> 
 
 
 def _run(world: World, targets: dict[Entity, Any]) -> None:
-    survey = RangeScan()
+    scan = RangeScan()
     for entity, target in targets.items():
-        survey.newest.put(entity, target.state.at, target.state.timestamp)
+        scan.newest.put(entity, target.state.at, target.state.timestamp)
     stand_in: Any = world
     replay = LiveReplay(
-        survey,
+        scan,
         stand_in,
         Feed(Again(world), {P0: 0}),
         stand_in,
@@ -124,5 +124,5 @@ def _run(world: World, targets: dict[Entity, Any]) -> None:
         finished=lambda entity, state, refusal: targets[entity].finish(state, refusal),
     )
     replay.run()
-    assert not replay.course.open
-    assert not replay.course.waiting
+    assert not replay.tracker.open
+    assert not replay.tracker.waiting

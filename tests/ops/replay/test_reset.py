@@ -12,8 +12,8 @@ from tests.integration.events import cart, version
 from tests.integration.process import worker
 from tests.ops.replay.conftest import commit, join_as_connect, moves, replay
 from tests.ops.replay.kafka_tools import consumer_groups
-from worker.adapters.kafka.admin import Noted, open_admin
-from worker.adapters.kafka.listener import UNCLEAR
+from worker.adapters.kafka.admin import CommittedOffset, open_admin
+from worker.adapters.kafka.listener import DIRTY_MARKER
 from worker.core.state import Partition
 from worker.settings import load
 
@@ -78,7 +78,7 @@ def test_offsets_are_given_for_each_partition_and_clamped_to_the_log(s: Stage) -
     shown = moves(s, *options, "--execute")
     assert {number: move["target"] for number, move in shown.items()} == {0: 3, 1: 10}
     assert shown[0]["remark"] == ""
-    assert "99 lies behind the end: clamped" in shown[1]["remark"]
+    assert "99 lies after the end: clamped" in shown[1]["remark"]
     assert s.committed() == {0: 3, 1: 10}
     assert "has no partition" not in replay(s, "--to-earliest", "--partition", "1").stderr
 
@@ -182,9 +182,12 @@ def test_a_reset_keeps_the_note_that_requests_may_still_take_effect(s: Stage) ->
     settings = load(s.settings() | {"OPTICO_API_KEY": "fake"}).kafka
     first, second = Partition(s.topic, 0), Partition(s.topic, 1)
     with open_admin(settings) as admin:
-        admin.commit(s.group, {first: Noted(10, UNCLEAR), second: 10})
+        admin.commit(s.group, {first: CommittedOffset(10, DIRTY_MARKER), second: 10})
         moves(s, "--to-earliest", "--execute")
-        assert admin.noted(s.group) == {first: Noted(0, UNCLEAR), second: Noted(0, "")}
+        assert admin.committed_with_metadata(s.group) == {
+            first: CommittedOffset(0, DIRTY_MARKER),
+            second: CommittedOffset(0, ""),
+        }
 
 
 def test_a_group_that_is_no_consumers_is_left_alone(s: Stage) -> None:

@@ -88,11 +88,11 @@ class GroupState:
     assignor: str = ""
 
 
-class Noted(NamedTuple):
-    """A committed offset with the note (metadata) beside it, which brokers keep up to 4096 bytes of by default."""
+class CommittedOffset(NamedTuple):
+    """A committed offset with its metadata, of which brokers keep 4096 bytes by default."""
 
     offset: int
-    note: str
+    metadata: str
 
 
 class Admin(Protocol):
@@ -112,8 +112,8 @@ class Admin(Protocol):
     def committed(self, group: str) -> dict[Partition, int]:
         """The group's committed offsets; without the partitions that have none."""
 
-    def noted(self, group: str) -> dict[Partition, Noted]:
-        """As `committed`, with the notes."""
+    def committed_with_metadata(self, group: str) -> dict[Partition, CommittedOffset]:
+        """As `committed`, with the metadata."""
 
     def begins(self, partitions: Collection[Partition]) -> dict[Partition, int]:
         """The offset of the oldest record that is kept."""
@@ -130,7 +130,7 @@ class Admin(Protocol):
     def oldest(self, partitions: Collection[Partition]) -> dict[Partition, int]:
         """The time (UNIX milliseconds) of the first record that is kept, without partitions that hold none."""
 
-    def commit(self, group: str, offsets: Mapping[Partition, int | Noted]) -> None:
+    def commit(self, group: str, offsets: Mapping[Partition, int | CommittedOffset]) -> None:
         """Sets offsets of a group without live members. Raises FatalError if any of them was refused."""
 
     def close(self) -> None: ...
@@ -190,14 +190,14 @@ class KafkaAdmin:
         return GroupState(found["group_state"], tuple(members), _operations(found), found["protocol_type"], assignor)
 
     def committed(self, group: str) -> dict[Partition, int]:
-        return {partition: noted.offset for partition, noted in self.noted(group).items()}
+        return {partition: found.offset for partition, found in self.committed_with_metadata(group).items()}
 
-    def noted(self, group: str) -> dict[Partition, Noted]:
+    def committed_with_metadata(self, group: str) -> dict[Partition, CommittedOffset]:
         found = self._ask(
             f"reading the offsets of group {group}", lambda client: client.list_group_offsets({group: None})[group]
         )
         return {
-            Partition(*at): Noted(offset.offset, offset.metadata or "")
+            Partition(*at): CommittedOffset(offset.offset, offset.metadata or "")
             for at, offset in sorted(found.items())
             if offset.offset >= 0
         }
@@ -219,9 +219,11 @@ class KafkaAdmin:
         found = self._list_offsets("looking up the oldest records", partitions, 0, "read_committed")
         return {partition: at.timestamp for partition, at in found.items() if at.timestamp >= 0}
 
-    def commit(self, group: str, offsets: Mapping[Partition, int | Noted]) -> None:
-        noted = {at: Noted(offset, "") if isinstance(offset, int) else offset for at, offset in offsets.items()}
-        wanted = {TopicPartition(*at): OffsetAndMetadata(*offset, -1) for at, offset in noted.items()}
+    def commit(self, group: str, offsets: Mapping[Partition, int | CommittedOffset]) -> None:
+        offsets_of = {
+            at: CommittedOffset(offset, "") if isinstance(offset, int) else offset for at, offset in offsets.items()
+        }
+        wanted = {TopicPartition(*at): OffsetAndMetadata(*offset, -1) for at, offset in offsets_of.items()}
 
         def alter(client: Any) -> None:
             for error in client.alter_group_offsets(group, wanted).values():

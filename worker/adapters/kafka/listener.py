@@ -11,9 +11,9 @@ from kafka.structs import OffsetAndMetadata, TopicPartition
 from worker.core.state import Partition
 from worker.ports import Rebalance, UnavailableError
 
-#: Committed beside an offset: requests of who committed it may be under way, or still take effect. It stands there
-#: while a partition has an owner, and is taken away by one that lets it go and has left nothing unclear.
-UNCLEAR = "optico-worker: unclear"
+#: The dirty marker, as the metadata of a committed offset: requests of the committing worker may be in flight, or be
+#: applied later. It is there while a partition has an owner. An owner that leaves no such request clears it.
+DIRTY_MARKER = "optico-worker: unclear"
 #: A rebalance waits at most this long for its last commit (s).
 COMMITTED_WITHIN = 5.0
 
@@ -85,9 +85,9 @@ class Listener(AsyncConsumerRebalanceListener):  # type: ignore[misc]
 def offsets_to_commit(
     offsets: Mapping[Partition, int], ambiguous: Collection[Partition]
 ) -> dict[TopicPartition, OffsetAndMetadata]:
-    """As the client wants them, with the note for those that are unclear."""
+    """As the client takes them, with the dirty marker for `ambiguous` partitions."""
     return {
-        topic_partition(partition): OffsetAndMetadata(offset, UNCLEAR if partition in ambiguous else "", -1)
+        topic_partition(partition): OffsetAndMetadata(offset, DIRTY_MARKER if partition in ambiguous else "", -1)
         for partition, offset in offsets.items()
     }
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from kafka.structs import TopicPartition
 
-from worker.adapters.kafka.listener import UNCLEAR
+from worker.adapters.kafka.listener import DIRTY_MARKER
 from worker.core.state import Partition
 from worker.ports import Rebalance
 
@@ -89,9 +89,9 @@ def wait_for_heartbeats(coordinator: Any) -> None:
 
 
 def read_notes(coordinator: Any, rebalance: Rebalance, without: Callable[[Partition], None]) -> None:
-    """Where a partition's reading begins comes with what its former owner noted beside it.
+    """Reads the dirty marker together with the committed offset, when a partition is assigned.
 
-    `without` is told of each partition that the group has no committed offset for, on the client's own thread.
+    `without` is called on the client's own thread for each partition without a committed offset.
     """
     fetch = coordinator.fetch_committed_offsets_async
 
@@ -99,7 +99,7 @@ def read_notes(coordinator: Any, rebalance: Rebalance, without: Callable[[Partit
         offsets = await fetch(partitions, *args, **kwargs)
         for partition in set(partitions) - offsets.keys():
             without(Partition(*partition))
-        dirty = [Partition(*partition) for partition, offset in offsets.items() if offset.metadata == UNCLEAR]
+        dirty = [Partition(*partition) for partition, offset in offsets.items() if offset.metadata == DIRTY_MARKER]
         if dirty:
             rebalance.found_dirty(dirty)
         return offsets

@@ -20,9 +20,9 @@ from worker.adapters.kafka.replay import PartitionReader
 from worker.adapters.logs import Mask
 from worker.core.event import Entity
 from worker.core.state import Partition
+from worker.ops.dlq.letter_reader import LetterReader, Selection, one_a_record
 from worker.ops.dlq.plan import STALE, Plan, Target
 from worker.ops.dlq.report import Report
-from worker.ops.dlq.shelf import Selection, Shelf, one_a_record
 from worker.ops.replay.alongside import LiveReplay
 from worker.ops.replay.links import Links
 from worker.ops.replay.progress import Progress
@@ -56,8 +56,8 @@ def redrive(settings: Settings, options: RedriveOptions, *, as_json: bool) -> in
     stop = Stop()
     report = Report(options.topic, Mask(settings.secrets), stop, executes=options.execute, as_json=as_json)
     with open_admin(settings.kafka) as admin, Reader(settings.kafka) as letters:
-        shelf = Shelf(admin, letters, options.topic, settings.reading())
-        plan, starts = _plan(admin, shelf, options.selection, settings.kafka.topics)
+        letters_on_topic = LetterReader(admin, letters, options.topic, settings.reading())
+        plan, starts = _plan(admin, letters_on_topic, options.selection, settings.kafka.topics)
         with closing(PartitionReader(settings.kafka, starts)) as reader, Progress() as progress:
             reading = Reading(reader, settings.reading(), lambda: stop.asked, lambda _: None)
             held_up = {at.topic for at in still_open(admin, starts)}
@@ -68,16 +68,16 @@ def redrive(settings: Settings, options: RedriveOptions, *, as_json: bool) -> in
                     note(f"{entity}: {STALE}; with --accept-stale the value of letter {target.stale.where} is sent")
             report.begin(plan.steps, targets.values())
             if options.execute and targets:
-                attempt = _Delivery(settings, shelf, reading, starts, stop, progress, report)
+                attempt = _Delivery(settings, letters_on_topic, reading, starts, stop, progress, report)
                 attempt.run(targets, options.per_second)
     return report.end()
 
 
 def _plan(
-    admin: Admin, shelf: Shelf, selection: Selection, topics: Collection[str]
+    admin: Admin, letters_on_topic: LetterReader, selection: Selection, topics: Collection[str]
 ) -> tuple[Plan, dict[Partition, int]]:
     """The chosen letters, and where the log is to be read from."""
-    chosen = one_a_record(letter for letter, _ in shelf.letters(selection.since) if letter in selection)
+    chosen = one_a_record(letter for letter, _ in letters_on_topic.letters(selection.since) if letter in selection)
     found = admin.topics({letter.origin.topic for letter in chosen if letter.origin is not None})
     unusable = {name: topic.problem for name, topic in found.items() if topic.problem is not None}
     # Another worker's letter: its events may belong to another account.
@@ -85,7 +85,7 @@ def _plan(
     plan = Plan(chosen, unusable, {at for topic in found.values() for at in topic.partitions})
     if plan.cases and selection != Selection():
         records = {letter.record for letter in chosen}
-        for letter, _ in shelf.letters():
+        for letter, _ in letters_on_topic.letters():
             if letter.record not in records:
                 plan.add_other(replace(letter, headers=()))
     return plan, _starts(admin, plan, {name: topic.partitions for name, topic in found.items()})
@@ -132,7 +132,7 @@ class _Delivery:
     """`starts`: where the log was read from. `reading` is at the plan's end."""
 
     settings: Settings
-    shelf: Shelf
+    letters_on_topic: LetterReader
     reading: Reading
     starts: Mapping[Partition, int]
     stop: Stop
@@ -140,18 +140,18 @@ class _Delivery:
     report: Report
 
     def run(self, targets: Mapping[Entity, Target], per_second: float) -> None:
-        survey, links, reading = RangeScan(), Links(), self.reading
+        scan, links, reading = RangeScan(), Links(), self.reading
         for entity, target in targets.items():
-            survey.newest.put(entity, target.state.at, target.state.timestamp)
+            scan.newest.put(entity, target.state.at, target.state.timestamp)
             for step in target.steps:
                 if step.letter.invalid is None:
                     links.meet(entity, step.letter.state)
         with signals(self.stop), closing(PartitionReader(self.settings.kafka, self.starts)) as again:
             feed = _Feed(Reading(again, reading.config, reading.stopped, reading.show), self.starts)
-            feed.letters = _stale(self.shelf, targets, self.stop)
+            feed.letters = _stale(self.letters_on_topic, targets, self.stop)
             start = partial(
                 LiveReplay,
-                survey,
+                scan,
                 reading,
                 feed,
                 progress=self.progress,
@@ -159,16 +159,18 @@ class _Delivery:
                 links=links,
                 finished=lambda entity, state, refusal: self.report.finished(targets[entity], state, refusal),
             )
-            course = deliver(self.settings, per_second, start).course
-        for entity in course.open:
-            failing = course.failing.get(entity)
+            tracker = deliver(self.settings, per_second, start).tracker
+        for entity in tracker.open:
+            failing = tracker.failing.get(entity)
             self.report.unchecked(targets[entity], "" if failing is None else f": {failing.reason}: {failing.message}")
 
 
-def _stale(shelf: Shelf, targets: Mapping[Entity, Target], stop: Stop) -> Iterator[tuple[Entity, State]]:
+def _stale(
+    letters_on_topic: LetterReader, targets: Mapping[Entity, Target], stop: Stop
+) -> Iterator[tuple[Entity, State]]:
     positions = {target.stale.where for target in targets.values() if target.stale is not None}
     try:
-        for letter, record in shelf.at(positions):
+        for letter, record in letters_on_topic.at(positions):
             entity = letter.event
             if entity is not None and entity in targets:
                 yield entity, replace(targets[entity].state, value=record.value or b"")

@@ -10,7 +10,7 @@ from worker.core.state import RecordPosition
 from worker.core.text import printable
 from worker.ops import terminal
 from worker.ops.dlq.letter import DeadLetter, instant
-from worker.ops.dlq.shelf import Selection, Shelf, one_a_record
+from worker.ops.dlq.letter_reader import LetterReader, Selection, one_a_record
 from worker.ops.terminal import CommandError
 from worker.ports import Record
 from worker.settings import Settings
@@ -24,8 +24,8 @@ def list_letters(settings: Settings, topic: str, selection: Selection, *, limit:
     Returns the exit code.
     """
     with open_admin(settings.kafka) as admin, Reader(settings.kafka) as reader:
-        shelf = Shelf(admin, reader, topic, settings.reading())
-        found = one_a_record(letter for letter, _ in shelf.letters(selection.since) if letter in selection)
+        letters_on_topic = LetterReader(admin, reader, topic, settings.reading())
+        found = one_a_record(letter for letter, _ in letters_on_topic.letters(selection.since) if letter in selection)
     shown = sorted(found if limit is None else nlargest(limit, found, _by_failure), key=_by_failure)
     if as_json:
         for letter in shown:
@@ -47,9 +47,9 @@ def _by_failure(letter: DeadLetter) -> tuple[float, RecordPosition]:
 def show_letters(settings: Settings, topic: str, selection: Selection, *, as_json: bool) -> int:
     """Prints the chosen letters with headers and value. Raises CommandError if one that is named is missing."""
     with open_admin(settings.kafka) as admin, Reader(settings.kafka) as reader:
-        shelf = Shelf(admin, reader, topic, settings.reading())
+        letters_on_topic = LetterReader(admin, reader, topic, settings.reading())
         by_letter = selection.named and all(place.topic == topic for place in selection.named)
-        read = shelf.at(selection.named) if by_letter else shelf.letters()
+        read = letters_on_topic.at(selection.named) if by_letter else letters_on_topic.letters()
         found = [(letter, record) for letter, record in read if letter in selection]
     found.sort(key=lambda pair: pair[0].where)
     for letter, record in found:

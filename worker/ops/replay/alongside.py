@@ -1,6 +1,6 @@
 """Replay beside the running worker: a reader without a group, the worker's own rules of sending, and the check.
 
-Each entity of the range is sent once, in its newest state; while that goes on the topic is read on (see `course`).
+Each entity of the range is sent once, in its newest state; while that goes on the topic is read on (see `tracker`).
 What a range holds does not fit into memory. So a first pass notes where the newest state of each entity stands, and a
 second one reads the range again and hands those out, as fast as they are sent.
 """
@@ -50,7 +50,7 @@ class LiveReplay:
     `stops`: the range's end in each partition. `links`: known before the scan. `finished`: see `ReplayTracker`.
     """
 
-    survey: RangeScan
+    scan: RangeScan
     reading: Reading
     feed: Feed
     dispatch: Dispatch
@@ -60,29 +60,29 @@ class LiveReplay:
     links: Links = field(default_factory=Links)
     finished: Finished = lambda *_: None
     requests: int = 0
-    course: ReplayTracker = field(init=False)
+    tracker: ReplayTracker = field(init=False)
     _invalid: list[Refusal] = field(init=False)
     _landing: dict[Entity, None] = field(default_factory=dict)
     _check: tuple[dict[Entity, State], Mapping[Partition, int]] | None = None
 
     def __post_init__(self) -> None:
-        self._invalid = list(self.survey.invalid())
-        self.course = ReplayTracker(self.survey.newest, self.links, self.finished)  # which takes them, one by one
+        self._invalid = list(self.scan.invalid())
+        self.tracker = ReplayTracker(self.scan.newest, self.links, self.finished)  # which takes them, one by one
 
     def run(self) -> None:
         """Sends until all is done; once stopped, until what was sent is checked. Raises FatalError.
 
         Blocks for as long as that takes. Whatever ends it, `report` tells how far it came.
         """
-        course, gone = self.course, False
-        while course.open or (course.waiting and not gone and not self.reading.stopped()):
+        tracker, gone = self.tracker, False
+        while tracker.open or (tracker.waiting and not gone and not self.reading.stopped()):
             self._land()
             if not self.reading.stopped() and self.dispatch.paused() is None:
-                self.dispatch.send(list(course.feed(self.feed.found(), self.room)))
+                self.dispatch.send(list(tracker.feed(self.feed.found(), self.room)))
                 # What is found up to the log's end nowhere has been deleted since the first pass.
-                gone = bool(course.waiting) and self.feed.ended(course.superseded)
+                gone = bool(tracker.waiting) and self.feed.ended(tracker.superseded)
             self._read_on()
-            self.progress.sending(course, self.requests, self.dispatch.paused())
+            self.progress.sending(tracker, self.requests, self.dispatch.paused())
 
     def _land(self) -> None:
         """Takes the answers. Whatever is found idle, or given up, had its last answer before: so they come after it."""
@@ -91,63 +91,63 @@ class LiveReplay:
         idle = self.dispatch.idle(self._landing)
         self._take_answers()
         for entity, refusal in given_up:
-            self.course.reject(entity, refusal)
+            self.tracker.reject(entity, refusal)
         for entity in idle:
             self._landing.pop(entity, None)
-            self.course.settle(entity)
+            self.tracker.settle(entity)
 
     def _take_answers(self) -> None:
         for answer in self.dispatch.answers():
             self.requests += 1
-            self.course.answer(answer.entity, answer.outcome, answer.at)
+            self.tracker.answer(answer.entity, answer.outcome, answer.at)
             self._landing[answer.entity] = None
 
     def _read_on(self) -> None:
         """Reads what came to the topic, and checks what was answered against an end that is taken after the answer."""
         if self._check is None:
-            sent = self.course.to_check(self.dispatch.clock())
+            sent = self.tracker.to_check(self.dispatch.clock())
             if sent:
                 self._check = sent, self.reading.ends()
         newer = [
             (entity, state)
             for state, decoded in self.reading.poll()
-            if (entity := entity_of(decoded)) is not None and self.course.newer(entity, state)
+            if (entity := entity_of(decoded)) is not None and self.tracker.newer(entity, state)
         ]
         self.dispatch.send(newer)  # not while it is read: adding them holds the sending loop up
         self._landing |= {entity: None for entity, state in newer if state.emptied}  # no answer may come of these
         if self._check is not None and not self.reading.left(self._check[1]):
-            self.course.checked(self._check[0])
+            self.tracker.checked(self._check[0])
             self._check = None
 
     def report(self) -> Report:
-        course = self.course
-        refusals = sorted([*self._invalid, *course.rejected.values()], key=lambda refusal: refusal.at)
+        tracker = self.tracker
+        refusals = sorted([*self._invalid, *tracker.rejected.values()], key=lambda refusal: refusal.at)
         return Report(
-            events=self.survey.events,
-            entities=course.total,
-            delivered=course.done - course.emptied - sum(entity not in course.open for entity in course.rejected),
+            events=self.scan.events,
+            entities=tracker.total,
+            delivered=tracker.done - tracker.emptied - sum(entity not in tracker.open for entity in tracker.rejected),
             requests=self.requests,
-            superseded=course.superseded,
-            emptied=course.emptied,
-            unsent=course.waiting,
-            unchecked=len(course.open),
+            superseded=tracker.superseded,
+            emptied=tracker.emptied,
+            unsent=tracker.waiting,
+            unchecked=len(tracker.open),
             refusals=refusals,
-            failing=[self._failing(entity) for entity in course.failing],
+            failing=[self._failing(entity) for entity in tracker.failing],
             open_in=dict(sorted(self._open_in())),
         )
 
     def _failing(self, entity: Entity) -> Refusal:
-        outcome = self.course.failing[entity]
-        return Refusal(self.course.open[entity].state.at, entity.kind, outcome.reason, outcome.message)
+        outcome = self.tracker.failing[entity]
+        return Refusal(self.tracker.open[entity].state.at, entity.kind, outcome.reason, outcome.message)
 
     def _open_in(self) -> Iterator[tuple[Partition, tuple[int, int]]]:
-        """What waits has its newest record after what was handed out, and in the range unless it was renewed."""
-        course = self.course
+        """Waiting entities have their newest record after those handed out, and in the range unless renewed."""
+        tracker = self.tracker
         for partition, stop in self.stops.items():
-            offsets = [opened.state.at.offset for opened in course.open.values() if opened.state.at[:2] == partition]
+            offsets = [opened.state.at.offset for opened in tracker.open.values() if opened.state.at[:2] == partition]
             first, end = min(offsets, default=stop), max([stop, *(offset + 1 for offset in offsets)])
-            if course.waiting:
+            if tracker.waiting:
                 first = min(first, self.feed.positions[partition])
-                end = max(end, self.reading.position(partition) or 0) if course.newest.renewed else end
+                end = max(end, self.reading.position(partition) or 0) if tracker.newest.renewed else end
             if first < end:
                 yield partition, (first, end)

@@ -27,7 +27,7 @@ class Newest:
     """Entities with the position of their newest event, until each is taken. `renewed`: `renew` has changed any.
 
     Within a partition the later event is the newer one. Between partitions the records' times (ms) decide;
-    where these are equal, what was noted last. An offset may be -1: before the first record.
+    where these are equal, what was added last. An offset may be -1: before the first record.
     """
 
     def __init__(self) -> None:

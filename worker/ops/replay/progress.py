@@ -61,20 +61,20 @@ class Progress:
         self._bar.update(self._reading, completed=done, total=total, visible=done < total)
         self._line(lambda: f"reading the range: {done} of {total} records{self._time_left(done, total)}")
 
-    def sending(self, course: ReplayTracker, requests: int, paused: str | None) -> None:
+    def sending(self, tracker: ReplayTracker, requests: int, paused: str | None) -> None:
         """`paused`: why nothing is sent just now."""
         if not self._samples:
             self._started = self._clock()
         more = f"{self._rate(requests):.0f} requests/s"
         if paused is not None:
             more += f"; {_PAUSES[paused]}"
-        elif course.failing:
-            reasons = ", ".join(sorted({outcome.reason for outcome in course.failing.values()}))
-            more += f"; {len(course.failing)} are retried: {reasons}"
-        elif course.open and not course.waiting and not course.untried:
-            more += f"; {len(course.open)} are checked for newer events"
-        self._bar.update(self._sending, completed=course.done, total=course.total, more=more, visible=True)
-        done, total = course.done, course.total
+        elif tracker.failing:
+            reasons = ", ".join(sorted({outcome.reason for outcome in tracker.failing.values()}))
+            more += f"; {len(tracker.failing)} are retried: {reasons}"
+        elif tracker.open and not tracker.waiting and not tracker.untried:
+            more += f"; {len(tracker.open)} are checked for newer events"
+        self._bar.update(self._sending, completed=tracker.done, total=tracker.total, more=more, visible=True)
+        done, total = tracker.done, tracker.total
         self._line(lambda: f"sending: {done} of {total} entities are done; {more}{self._time_left(done, total)}")
 
     def _rate(self, requests: int) -> float:

@@ -59,9 +59,9 @@ class Reading:
     show: Callable[[int], None]
     _limited: RateLimited = field(default_factory=lambda: RateLimited(limit=1, interval=10.0))
 
-    def survey(self, spans: Mapping[Partition, OffsetRange], ids: frozenset[Entity]) -> RangeScan:
+    def scan(self, spans: Mapping[Partition, OffsetRange], ids: frozenset[Entity]) -> RangeScan:
         """Reads the range, and on to an end that is taken then. Raises Stopped."""
-        survey = RangeScan(ids)
+        scan = RangeScan(ids)
         stops = {partition: span.stop for partition, span in spans.items()}
         total = sum(map(len, spans.values()))
         while left := self.left(stops):
@@ -70,7 +70,7 @@ class Reading:
             self.reader.pause([partition for partition in stops if not self.left({partition: stops[partition]})])
             for state, decoded in self.poll():
                 if state.at.offset < stops[Partition(*state.at[:2])]:
-                    survey.meet(state, decoded, in_range=True)
+                    scan.meet(state, decoded, in_range=True)
         self.show(total)
         # All partitions from the range's end on: an entity may have been found after its newer event was passed.
         self.reader.seek(stops)
@@ -78,8 +78,8 @@ class Reading:
         while self.left(ends):
             self._unless_stopped()
             for state, decoded in self.poll():
-                survey.meet(state, decoded, in_range=False)
-        return survey
+                scan.meet(state, decoded, in_range=False)
+        return scan
 
     def poll(self) -> Iterator[Found]:
         """What came within the time of a poll, in log order within each partition."""

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from worker.adapters.kafka.admin import CONSUMERS, Admin, GroupState, Noted
+from worker.adapters.kafka.admin import CONSUMERS, Admin, CommittedOffset, GroupState
 from worker.core.state import Partition
 from worker.ops.replay.log import Log, Selection, locate, logs, select
 from worker.ops.replay.targets import Offsets, Shift, Target
@@ -130,23 +130,25 @@ def _move(stand: _Stand, target: Target, place: int | None) -> Move:
         place = log.end
         remarks.append("no event is as new: the end")
     if log.clamp(place) != place:
-        remarks.append(f"{place} lies {'before the begin' if place < log.begin else 'behind the end'}: clamped")
+        remarks.append(f"{place} lies {'before the begin' if place < log.begin else 'after the end'}: clamped")
     return Move(stand.partition, log, current, stand.start, log.clamp(place), "; ".join(remarks))
 
 
 def _execute(admin: Admin, group: str, moves: Sequence[Move]) -> None:
     """Sets the offsets and reads them back: what counts is what the broker holds.
 
-    What was noted beside them stays: requests of those who have just ended may still take effect.
+    Their metadata stays: requests of workers that have just ended may still be applied.
     """
-    noted = admin.noted(group)
+    committed = admin.committed_with_metadata(group)
     wanted = {move.partition: move.target for move in moves if move.target is not None}
     if not wanted:
         raise CommandError("there is nothing to reset")
     refused = ""
     try:
-        notes = {partition: noted[partition].note if partition in noted else "" for partition in wanted}
-        admin.commit(group, {partition: Noted(offset, notes[partition]) for partition, offset in wanted.items()})
+        metadata = {partition: committed[partition].metadata if partition in committed else "" for partition in wanted}
+        admin.commit(
+            group, {partition: CommittedOffset(offset, metadata[partition]) for partition, offset in wanted.items()}
+        )
     except (FatalError, UnavailableError) as error:
         refused = f" ({error})"
     held = admin.committed(group)

@@ -89,12 +89,12 @@ def _replay(settings: Settings, order: Order, range_: Mapping[Partition, OffsetR
     ):
         reading = Reading(reader, settings.reading(), lambda: stop.asked, lambda done: progress.reading(done, total))
         try:
-            survey = reading.survey(range_, order.ids)
+            scan = reading.scan(range_, order.ids)
         except (Stopped, KeyboardInterrupt):
             raise CommandError("stopped while the range was read; nothing was sent") from None
         feed = Feed(Reading(again, settings.reading(), reading.stopped, reading.show), starts)
         stops = {partition: span.stop for partition, span in range_.items()}
-        start = partial(LiveReplay, survey, reading, feed, progress=progress, stops=stops)
+        start = partial(LiveReplay, scan, reading, feed, progress=progress, stops=stops)
         return deliver(settings, order.per_second, start).report()
 
 
@@ -117,7 +117,7 @@ def deliver(settings: Settings, per_second: float, start: Callable[..., LiveRepl
         except KeyboardInterrupt:
             dispatch.patience = 0.0
         except BaseException:
-            note(f"ends early: {len(replay.course.open)} entities were sent and not checked; run it again")
+            note(f"ends early: {len(replay.tracker.open)} entities were sent and not checked; run it again")
             raise
         return replay
 

@@ -61,7 +61,7 @@ class ReplayTracker:
     _unchecked: dict[Entity, None] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        return f"<Course: {self.waiting} waiting, {len(self.open)} open, {self.done} done>"
+        return f"<ReplayTracker: {self.waiting} waiting, {len(self.open)} open, {self.done} done>"
 
     @property
     def total(self) -> int:

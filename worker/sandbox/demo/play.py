@@ -107,7 +107,7 @@ class Performance:
         """Until all is settled and committed, or nothing moves any more: the checks then say what is wrong."""
         moved_at, before = time.monotonic(), None
         while not _settled(self._readings, history) and time.monotonic() - moved_at < _STANDSTILL:
-            self._tick("no more events; the worker finishes what waits", feed.written)
+            self._tick("no more events; the worker sends what is pending", feed.written)
             if before != (now := _progress(self._readings)):
                 moved_at, before = time.monotonic(), now
 

@@ -44,7 +44,7 @@ class Readings:
 
     @property
     def sendable(self) -> int:
-        """Events that are done with, and that the API could have been told of, had there been no collapsing."""
+        """Settled events that would have been requests without collapsing."""
         here = sum(self.total("events_rejected_total", reason) for reason in ("malformed_json", "invalid_event"))
         return (
             self.total("events_delivered_total")

@@ -44,7 +44,7 @@ class Selection:
         return (self.since is None or failed_at >= self.since) and (self.until is None or failed_at < self.until)
 
 
-class Shelf:
+class LetterReader:
     """One look at the topic: its letters, as they are when it is created. Blocks; raises as `Admin` does.
 
     Raises CommandError if there is no such topic.
