@@ -1,7 +1,7 @@
 """What this machine lacks, no package registry brings, and tests can do without: `python3 -m tests.left_out`.
 
-Says so in at most three lines, with the command that brings it. Where CI is set, nothing may be left out: it fails.
-`--packages` prints Debian's packages only. It runs before anything is installed.
+Says so in two lines, the second of which is the command that brings it. Where CI is set, nothing may be left out: it
+fails. `--packages` prints Debian's packages only. It runs before anything is installed.
 """
 
 import os
@@ -23,10 +23,15 @@ def prometheus() -> bool:
     return shutil.which("prometheus") is not None and shutil.which("promtool") is not None
 
 
+def curl() -> bool:
+    return shutil.which("curl") is not None
+
+
 #: What is looked for, the tests that are skipped without it, and Debian's packages.
 PARTS = (
-    ("PHP with librdkafka", "of a shop written in PHP, and of how PHP reads a form", ("php-cli", "librdkafka1"), php),
-    ("Prometheus", "of alerts, rules and the dashboard on a real Prometheus", ("prometheus",), prometheus),
+    ("PHP with librdkafka", "a shop written in PHP, and how PHP reads a form", ("php-cli", "librdkafka1"), php),
+    ("Prometheus", "alerts, rules and the dashboard on a real Prometheus", ("prometheus",), prometheus),
+    ("curl", "the commands of the pages", ("curl",), curl),
 )
 
 
@@ -36,10 +41,9 @@ def main(*arguments: str) -> int:
     if "--packages" in arguments:
         print(packages)  # noqa: T201
         return 0
-    for name, tests, _, _ in lacking:
-        print(f"left out: the tests {tests}: {name} is not on this machine")  # noqa: T201
     if lacking:
-        print(f"it comes with: apt-get install {packages}")  # noqa: T201
+        print("left out, the tests of:", "; ".join(f"{tests} ({name} is missing)" for name, tests, _, _ in lacking))  # noqa: T201
+        print(f"what is missing comes with: apt-get install {packages}")  # noqa: T201
     return 1 if lacking and os.environ.get("CI") else 0
 
 

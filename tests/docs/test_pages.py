@@ -5,11 +5,13 @@ from typing import Any
 import pytest
 
 from tests.brokers.kafka import ExternalCluster, KafkaCluster
+from tests.conftest import absent
 from tests.docs.blocks import LANGUAGES, PAGES, ROOT, Block, blocks
 from tests.docs.not_run import NOT_RUN
 from tests.docs.run import PageError, reason, run, scripts
 from tests.docs.scenes import SCENES
 from tests.docs.transcripts import agree, renewed
+from tests.left_out import curl
 
 SCRIPTS = {scene: script for page in PAGES for scene, script in scripts(page).items()}
 
@@ -22,6 +24,8 @@ def every_block() -> list[Any]:
 def test_the_commands_of_a_page_do_what_it_says(scene: str, kafka: KafkaCluster | ExternalCluster) -> None:
     if isinstance(kafka, ExternalCluster):
         pytest.skip("pages name topics and groups that a cluster of others may have")
+    if not curl():
+        absent("missing: curl, which the pages ask with (Debian: apt-get install curl)")
 
     for block, transcript in run(scene, SCRIPTS[scene], kafka).items():
         assert transcript == block.text, f"{block} shows something else; `python -m tests.docs.run` renews it"

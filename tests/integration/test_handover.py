@@ -32,8 +32,10 @@ def test_a_request_that_lands_after_its_partition_has_moved_does_not_win(stage: 
         wait_until(lambda: first.total("retries_total") >= len(CARTS), "both to be given up", 10)
         with worker(**settings) as second:
             wait_until(lambda: second.total("assigned_partitions") == 1, "a partition to move", 20)
-            s.api.clear_faults()
             s.produce(states(2))
+            # While nothing is accepted, or the former state might still be delivered before.
+            wait_until(lambda: second.total("events_consumed_total") == 2, "the newer state to be read")
+            s.api.clear_faults()
             wait_until(lambda: len(s.held()) == len(CARTS), "both to be delivered", 20)
             assert time.monotonic() - began < LATE, "they land too early to prove anything"
             assert {version(params) for params in s.held().values()} == {2}

@@ -71,14 +71,14 @@ def test_generated_typescript_takes_what_the_worker_takes(node: str, packages: P
     page.write(packages, "events.mjs")
     good = [*GOOD, *json.loads(run(packages, node, "--input-type=module", "--eval", _NODE_SAMPLES))]
     title = json.loads((packages / "events.schema.json").read_text("utf-8"))["title"]
-    run(packages, "node_modules/.bin/json2ts", "events.schema.json", "events.d.ts")
+    run(packages, node, "node_modules/.bin/json2ts", "events.schema.json", "events.d.ts")
     lines = [f'import type {{ {title} }} from "./events";']
     lines += [f"export const good{n}: {title} = {json.dumps(event)};" for n, event in enumerate(good)]
     for n, (what, event) in enumerate(BAD.items()):
         lines += [f"// @ts-expect-error {what}", f"export const bad{n}: {title} = {json.dumps(event)};"]
     (packages / "sample.ts").write_text("\n".join(lines), "utf-8")
 
-    run(packages, "node_modules/.bin/tsc", "--strict", "--noEmit", "--target", "es2022", "sample.ts")
+    run(packages, node, "node_modules/.bin/tsc", "--strict", "--noEmit", "--target", "es2022", "sample.ts")
 
 
 def test_generated_python_makes_events_that_need_no_repair(folder: Path, datamodel_codegen: Sequence[str]) -> None:
