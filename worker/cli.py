@@ -44,13 +44,13 @@ def run(context: click.Context) -> None:
 
     It then sends pending events, commits, leaves the group and exits with 0. A second signal ends it at once, with 1.
     """
+    import os
     import signal
-    import sys
 
     # Until the worker is there, there is nothing to drain. Importing takes a second, and an init process that has no
-    # handler would not be ended at all.
+    # handler would not be ended at all. SystemExit does not do: inside of a class body it becomes RuntimeError.
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: sys.exit(0))
+        signal.signal(number, lambda *_: os._exit(0))
     settings = load_settings(warn=False)
 
     import structlog

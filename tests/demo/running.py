@@ -1,5 +1,6 @@
 """The demo as a process, and what it leaves behind."""
 
+import codecs
 import os
 import pty
 import select
@@ -8,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 COMMAND = [sys.executable, "-m", "worker", "demo"]
@@ -20,6 +21,8 @@ class Demo:
     process: subprocess.Popen[bytes]
     screen: int
     output: str = ""
+    #: A read may end in the midst of a character.
+    _decoder: codecs.IncrementalDecoder = field(default_factory=codecs.getincrementaldecoder("utf-8"))
 
     def wait_for(self, text: str) -> None:
         """Until it has shown this."""
@@ -43,7 +46,7 @@ class Demo:
             chunk = os.read(self.screen, 65536)
         except OSError:  # how a terminal says that nobody writes to it any more
             return False
-        self.output += chunk.decode()
+        self.output += self._decoder.decode(chunk)
         return bool(chunk)
 
 
