@@ -6,6 +6,7 @@ import socket
 import ssl
 import struct
 import threading
+import time
 from base64 import b64encode
 from collections.abc import Callable
 from contextlib import closing
@@ -174,19 +175,20 @@ def test_a_large_request_holds_up_nothing() -> None:
         while request(peer):
             peer.sendall(ACCEPTED)
 
-    async def longest_pause(url: str) -> float:
-        loop, longest = asyncio.get_running_loop(), 0.0
-        async with CartApi(url, timeout=20) as api:
-            sending = [loop.create_task(api.post(PATH, LARGE)) for _ in range(4)]
+    async def longest_turn(url: str) -> float:
+        """Of the loop, in seconds that it computed: others may have the processor meanwhile."""
+        longest = 0.0
+        async with CartApi(url, timeout=60) as api:
+            sending = [asyncio.get_running_loop().create_task(api.post(PATH, LARGE)) for _ in range(4)]
             while not all(task.done() for task in sending):
-                before = loop.time()
+                before = time.thread_time()
                 await asyncio.sleep(0.001)
-                longest = max(longest, loop.time() - before)
+                longest = max(longest, time.thread_time() - before)
             assert [task.result() for task in sending] == [DELIVERED] * 4
         return longest
 
     with serving(script) as server, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        assert runner.run(longest_pause(server.url)) < 0.25
+        assert runner.run(longest_turn(server.url)) < 0.1
 
 
 def test_a_request_that_is_given_up_leaves_no_connection() -> None:
